@@ -1,0 +1,58 @@
+"""Fixtures and the collector that runs `both_*.py` under CPython and under real MicroPython."""
+
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import mp as _mp  # noqa: E402
+
+os.environ.setdefault("JOURDAIN_VECTORS", str(_mp.ROOT / "firmware/wire/vectors"))
+
+
+@pytest.fixture
+def mp():
+    """The runner of `mp.run`: `mp(code, heap_kb=400) -> stdout`."""
+    return _mp.run
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.name.startswith("both_") and file_path.suffix == ".py":
+        return BothFile.from_parent(parent, path=file_path)
+    return None
+
+
+class BothFile(pytest.File):
+    """A file of `check_*` functions, each of which must hold under both interpreters."""
+
+    def collect(self):
+        names = re.findall(r"^def (check_\w+)\(\)", self.path.read_text(), re.M)
+        for name in names:
+            for interpreter in ("cpython", "micropython"):
+                yield BothItem.from_parent(self, name=f"{name}[{interpreter}]", check=name, interpreter=interpreter)
+
+
+class BothItem(pytest.Item):
+    def __init__(self, *, check, interpreter, **kwargs):
+        super().__init__(**kwargs)
+        self.check, self.interpreter = check, interpreter
+
+    def runtest(self):
+        if self.interpreter == "micropython":
+            _mp.run(f"import {self.path.stem} as m\nm.{self.check}()", path=[self.path.parent], heap_kb=800)
+            return
+        spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
+        module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(self.path.parent))
+        try:
+            spec.loader.exec_module(module)
+            getattr(module, self.check)()
+        finally:
+            sys.path.remove(str(self.path.parent))
+
+    def reportinfo(self):
+        return self.path, 0, f"{self.check} [{self.interpreter}]"
