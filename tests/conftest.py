@@ -1,4 +1,4 @@
-"""Fixtures and the collector that runs `both_*.py` under CPython and under real MicroPython."""
+"""Fixtures, the collector that runs `both_*.py` under CPython and real MicroPython, and the shares of the time."""
 
 import importlib.util
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import mp as _mp  # noqa: E402
+import mp as _mp
 
 os.environ.setdefault("JOURDAIN_VECTORS", str(_mp.ROOT / "firmware/wire/vectors"))
 
@@ -56,3 +56,30 @@ class BothItem(pytest.Item):
 
     def reportinfo(self):
         return self.path, 0, f"{self.check} [{self.interpreter}]"
+
+
+# Shares of the ten minutes of `make test`, in seconds of wall time on two cores.
+SHARES = {
+    "the path and the twin": (120, ("tests/wire", "tests/radio", "tests/sensors", "tests/services", "tests/town")),
+    "firmware life": (120, ("tests/node",)),
+    "the daemon": (120, ("tests/gateway",)),
+    "flashing": (90, ("tests/tools",)),
+    "the rest": (150, ("tests/",)),
+}
+_spent = dict.fromkeys(SHARES, 0.0)
+
+
+def pytest_runtest_logreport(report):
+    for share, (_, folders) in SHARES.items():
+        if report.nodeid.startswith(folders):
+            _spent[share] += report.duration
+            return
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    workers = getattr(config.option, "numprocesses", None) or 1
+    terminalreporter.section("shares of the ten minutes")
+    for share, (budget, _) in SHARES.items():
+        wall = _spent[share] / workers
+        over = "   OVER ITS SHARE" if wall > budget else ""
+        terminalreporter.write_line(f"{share:24}{wall:7.1f} s of {budget} s{over}")

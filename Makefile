@@ -1,0 +1,62 @@
+# Jourdain. `make run` and `make test` do everything on a fresh machine; `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+JOBS   ?= 2
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench soak dist lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+$(VENV)/run.stamp: lock/run.txt pyproject.toml
+	@$(PYTHON) tools/machine.py
+	@echo "Installing what the town on a desk needs into $(VENV) ..." >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -r lock/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: lock/dev.txt $(VENV)/run.stamp
+	@echo "Installing the development tools into $(VENV) ..." >&2
+	@$(PIP) -r lock/dev.txt
+	@touch $@
+
+build/stubs/%/done.stamp: lock/stubs-%.txt $(VENV)/dev.stamp
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(PIP) --target $(@D) -r $<
+	@touch $@
+
+setup: $(VENV)/run.stamp  ## install what `make run` needs, and nothing else
+	@echo "Ready: make run" >&2
+
+run: $(VENV)/run.stamp  ## the town on a desk, until Ctrl-C (ARGS="--seed 7 --speed 60 ...")
+	@$(BIN)/jourdain twin $(ARGS)
+
+test: $(VENV)/dev.stamp  ## every test, under ten minutes on two cores (ARGS="tests/wire -k vectors")
+	@$(BIN)/python -P -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: $(VENV)/dev.stamp build/stubs/esp32/done.stamp build/stubs/rp2/done.stamp  ## ruff, mypy, board stubs, licences
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -P tests/lint_firmware.py build/stubs
+	@$(BIN)/python -P tests/lint_licences.py
+
+bench: $(VENV)/dev.stamp  ## measure, and write build/bench/report.html
+	@$(BIN)/python -P tests/bench/report.py --out build/bench $(ARGS)
+
+soak: $(VENV)/dev.stamp  ## the long runs; the report is kept in tests/bench/soak.md
+	@$(BIN)/python -P tests/bench/soak.py $(ARGS)
+
+dist: $(VENV)/dev.stamp  ## a wheel with the firmware inside, tried in an empty environment
+	@rm -rf dist && $(BIN)/python -P -m build --no-isolation --wheel --outdir dist . >/dev/null
+	@$(BIN)/python -P tests/try_wheel.py dist/*.whl
+
+lock:  ## make the locks anew from pyproject.toml (needs `uv` on PATH)
+	@sh lock/make.sh
+
+clean:  ## remove what was built, keep the environment
+	@rm -rf build dist .mypy_cache .ruff_cache .hypothesis
