@@ -59,7 +59,7 @@ def test_files_stay_small():
 
 
 def test_every_error_name_has_a_test():
-    """Names of the shared table against the `produces` marks of all tests, read from the sources, not from a selection."""
+    """Names of the shared table against the `produces` marks of all tests, read from the sources."""
     from firmware.wire import errors
 
     marked = set()
