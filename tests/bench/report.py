@@ -1,7 +1,8 @@
 """`make bench`: run every bench beside this file and write one page with tables and plots.
 
 A bench is a module of this folder with `measure(quick: bool) -> dict`:
-{"title", "text", "rows": [{"what", "value", "unit", "limit", "holds"}], "plots": [{"title", "xlabel", "ylabel", "x", "lines": {label: [y]}}]}.
+{"title", "text", "rows": [{"what", "value", "unit", "limit", "holds"}],
+ "plots": [{"title", "xlabel", "ylabel", "x", "lines": {label: [y]}}], "profile": text}.
 `limit` is text; `holds` is True, False, or None where nothing is promised. Exit status 1 when a promise does not hold.
 """
 
