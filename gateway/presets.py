@@ -1,0 +1,165 @@
+"""What is known of a board, a radio module, a sensor or a service before a town names it: the small files of the firmware.
+
+They lie beside the code that they describe: `firmware/boards/*.yaml` (kind board or radio), `firmware/sensors/*.yaml`
+(driver), `firmware/services/*.yaml` (service). A new one is a new file; nothing here names any of them.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import firmware
+from gateway import yamlfile
+
+# A bus is a unit with a number (None: a bare pin) and the pins that lead to it.
+BUSES: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "uart": ("uart", ("tx", "rx")),
+    "i2c": ("i2c", ("sda", "scl")),
+    "pin": (None, ("pin",)),
+}
+RADIO_PINS = ("sck", "mosi", "miso", "cs", "busy", "reset", "dio1")
+
+
+@dataclass(frozen=True)
+class BoardType:
+    """A board that one can buy. `gpio` are the pins that a person may wire; wiring is the usual one of each bus."""
+
+    name: str
+    title: str
+    platform: str
+    chip: str
+    uid_bytes: int
+    gpio: frozenset[int]
+    input_only: frozenset[int]
+    led: int | None
+    battery: dict[str, int] | None
+    radio: str | None
+    radio_wiring: dict[str, int]
+    wiring: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class RadioModule:
+    """A radio module. `needs`: pins beyond RADIO_PINS without which it is deaf or mute; `wiring`: fixed by its plug."""
+
+    name: str
+    title: str
+    chip: str
+    variant: str
+    tcxo_mv: int
+    dio2_rf_switch: bool
+    needs: tuple[str, ...]
+    power_dbm: tuple[int, int]
+    antenna_dbi: int
+    wiring: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A sensor's driver: its bus and, on I2C, the addresses that the part can have, the usual one first."""
+
+    name: str
+    title: str
+    bus: str
+    address: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A whole number that a person may set for a service."""
+
+    lo: int
+    hi: int
+    required: bool
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service needs: sensors by their part in it, settings, and pairs of settings of which the first is less."""
+
+    name: str
+    title: str
+    frame_bytes: int
+    sensors: dict[str, tuple[bool, tuple[str, ...]]]
+    settings: dict[str, Setting]
+    less: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Presets:
+    """All presets by kind and name."""
+
+    boards: dict[str, BoardType]
+    radios: dict[str, RadioModule]
+    drivers: dict[str, Driver]
+    services: dict[str, Service]
+
+
+def numbers(text: object) -> frozenset[int]:
+    """`0-2, 7` as {0, 1, 2, 7}."""
+    found: set[int] = set()
+    for part in str(text).replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        if first:
+            found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+@cache
+def presets(root: Path | None = None) -> Presets:
+    """The presets below `root`, the folder `firmware` (default: the one that is installed)."""
+    folder = root or Path(firmware.__path__[0])
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in _MAKE}
+    for path in sorted(folder.glob("*/*.yaml")):
+        raw = yamlfile.plain(yamlfile.read(path))
+        kind = raw.pop("kind")
+        found[kind][path.stem] = _MAKE[kind](path.stem, raw)
+    return Presets(found["board"], found["radio"], found["driver"], found["service"])
+
+
+def _board(name: str, raw: dict[str, Any]) -> BoardType:
+    return BoardType(
+        name=name,
+        title=raw["title"],
+        platform=raw["platform"],
+        chip=raw["chip"],
+        uid_bytes=raw["uid_bytes"],
+        gpio=numbers(raw["gpio"]),
+        input_only=numbers(raw.get("input_only", "")),
+        led=raw.get("led"),
+        battery=raw.get("battery"),
+        radio=raw.get("radio"),
+        radio_wiring=raw["radio_wiring"],
+        wiring=raw["wiring"],
+    )
+
+
+def _radio(name: str, raw: dict[str, Any]) -> RadioModule:
+    low, high = raw["power_dbm"]
+    return RadioModule(
+        name=name,
+        title=raw["title"],
+        chip=raw["chip"],
+        variant=raw["variant"],
+        tcxo_mv=raw["tcxo_mv"],
+        dio2_rf_switch=raw["dio2_rf_switch"],
+        needs=tuple(raw["needs"]),
+        power_dbm=(low, high),
+        antenna_dbi=raw["antenna_dbi"],
+        wiring=raw.get("wiring", {}),
+    )
+
+
+def _driver(name: str, raw: dict[str, Any]) -> Driver:
+    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())))
+
+
+def _service(name: str, raw: dict[str, Any]) -> Service:
+    sensors = {part: (spec["required"], tuple(spec["drivers"])) for part, spec in raw["sensors"].items()}
+    settings = {key: Setting(**spec) for key, spec in raw["settings"].items()}
+    less = tuple((small, large) for small, large in raw["less"]) if "less" in raw else ()
+    return Service(name, raw["title"], raw["frame_bytes"], sensors, settings, less)
+
+
+_MAKE = {"board": _board, "radio": _radio, "driver": _driver, "service": _service}
