@@ -1,0 +1,209 @@
+"""The small strict CBOR of payloads and link messages (README.md, sections 2 and 3; RFC 8949 section 4.2.1).
+
+Shortest forms, definite lengths, no key twice, depth at most 4; integers, booleans, byte and text strings, arrays, maps.
+A payload is a map with integer keys in bytewise order of their encoding. Link messages also know null and text keys, in
+any order. Whatever else is read or given: WireError("cbor").
+"""
+
+from .errors import WireError
+
+DEPTH_MAX = 4  # containers inside each other, the outermost counted
+
+
+class Pairs:
+    """A map for `dumps_link` whose keys go out in the order given (MicroPython's dicts keep none)."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+
+def _head(buf, pos, major, n):
+    if n < 24:
+        buf[pos] = major | n
+        return pos + 1
+    info = 24
+    size = 1
+    while n >> (size << 3):
+        info += 1
+        size <<= 1
+        if size > 8:
+            raise WireError("cbor")
+    buf[pos] = major | info
+    for i in range(pos + size, pos, -1):
+        buf[i] = n & 255
+        n >>= 8
+    return pos + size + 1
+
+
+def _put_map(buf, pos, obj, link, depth):
+    if link:
+        pairs = obj.pairs if isinstance(obj, Pairs) else obj.items()
+        pos = _head(buf, pos, 0xA0, len(pairs))
+        for key, value in pairs:
+            pos = _put(buf, _put(buf, pos, key, True, depth), value, True, depth)
+        return pos
+    negative = 0
+    for key in obj:
+        if type(key) is not int:
+            raise WireError("cbor")
+        if key < 0:
+            negative += 1
+    keys = sorted(obj)
+    n = len(keys)
+    pos = _head(buf, pos, 0xA0, n)
+    # Bytewise order of the encodings: ascending from 0, then descending from -1.
+    for i in range(n):
+        key = keys[negative + i if negative + i < n else n - 1 - i]
+        pos = _put(buf, _put(buf, pos, key, False, depth), obj[key], False, depth)
+    return pos
+
+
+def _put(buf, pos, obj, link, depth):
+    kind = type(obj)
+    if kind is int:
+        return _head(buf, pos, 0, obj) if obj >= 0 else _head(buf, pos, 0x20, -1 - obj)
+    if kind is bool:
+        buf[pos] = 0xF5 if obj else 0xF4
+        return pos + 1
+    if obj is None and link:
+        buf[pos] = 0xF6
+        return pos + 1
+    if kind is str or isinstance(obj, (bytes, bytearray, memoryview)):
+        major = 0x40
+        if kind is str:
+            major = 0x60
+            obj = obj.encode()
+        pos = _head(buf, pos, major, len(obj))
+        for c in obj:
+            buf[pos] = c
+            pos += 1
+        return pos
+    if depth < DEPTH_MAX:
+        if kind is list or kind is tuple:
+            pos = _head(buf, pos, 0x80, len(obj))
+            for item in obj:
+                pos = _put(buf, pos, item, link, depth + 1)
+            return pos
+        if kind is dict or (kind is Pairs and link):
+            return _put_map(buf, pos, obj, link, depth + 1)
+    raise WireError("cbor")
+
+
+def dump_into(buf, pos, obj):
+    """Write `obj` by the payload's rules into `buf` from `pos`, almost without garbage; return the position after it.
+
+    IndexError when `buf` is too small (it is then partly written).
+    """
+    return _put(buf, pos, obj, False, 0)
+
+
+def _dumps(obj, link):
+    buf = bytearray(256)
+    while True:
+        try:
+            return bytes(buf[: _put(buf, 0, obj, link, 0)])
+        except IndexError:
+            buf = bytearray(2 * len(buf))
+
+
+def dumps(obj):
+    """Return `obj` encoded by the payload's rules (map keys are sorted)."""
+    return _dumps(obj, False)
+
+
+def dumps_link(obj):
+    """Return `obj` encoded as a link message; maps are dict (in the order it iterates) or Pairs."""
+    return _dumps(obj, True)
+
+
+def _argument(buf, pos):
+    # The argument of the head at pos, in the shortest form only; and the position behind it.
+    info = buf[pos] & 31
+    pos += 1
+    if info < 24:
+        return info, pos
+    if info > 27:
+        raise WireError("cbor")
+    end = pos + (1 << (info - 24))
+    if end > len(buf):
+        raise WireError("cbor")
+    n = int.from_bytes(buf[pos:end], "big")
+    # Shortest: at least 24 in one byte, and not to fit the next smaller size.
+    if n < 24 or (info > 24 and not n >> (4 << (info - 24))):
+        raise WireError("cbor")
+    return n, end
+
+
+def _map(buf, pos, n, link, depth):
+    out = {}
+    before = b""
+    for _ in range(n):
+        start = pos
+        key, pos = _get(buf, pos, link, DEPTH_MAX)
+        if not (type(key) is int or (link and type(key) is str)) or key in out:
+            raise WireError("cbor")
+        if not link:
+            encoded = buf[start:pos]
+            if encoded <= before:
+                raise WireError("cbor")
+            before = encoded
+        out[key], pos = _get(buf, pos, link, depth)
+    return out, pos
+
+
+def _get(buf, pos, link, depth):
+    first = buf[pos]
+    if first < 24:  # most of what there is
+        return first, pos + 1
+    major = first >> 5
+    if major == 7:
+        if first | 1 == 0xF5:
+            return first == 0xF5, pos + 1
+        if first == 0xF6 and link:
+            return None, pos + 1
+        raise WireError("cbor")
+    n, pos = _argument(buf, pos)
+    if major < 2:
+        return (-1 - n if major else n), pos
+    if n > len(buf) - pos:  # an element is at least one byte
+        raise WireError("cbor")
+    if major < 4:
+        end = pos + n
+        if major == 2:
+            return bytes(buf[pos:end]), end
+        try:
+            return str(buf[pos:end], "utf-8"), end
+        except UnicodeError:
+            raise WireError("cbor")
+    if major == 6 or depth >= DEPTH_MAX:
+        raise WireError("cbor")
+    if major == 5:
+        return _map(buf, pos, n, link, depth + 1)
+    out = []
+    for _ in range(n):
+        item, pos = _get(buf, pos, link, depth + 1)
+        out.append(item)
+    return out, pos
+
+
+def _loads(buf, link):
+    try:
+        obj, end = _get(buf, 0, link, 0)
+    except IndexError:
+        raise WireError("cbor")
+    if end != len(buf):
+        raise WireError("cbor")
+    return obj
+
+
+def loads(buf):
+    """Return the payload in `buf` (bytes) as a dict. WireError("cbor") for anything else than a canonical map."""
+    obj = _loads(buf, False)
+    if type(obj) is not dict:
+        raise WireError("cbor")
+    return obj
+
+
+def loads_link(buf):
+    """Return the link message in `buf` (bytes). WireError("cbor")."""
+    return _loads(buf, True)

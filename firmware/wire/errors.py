@@ -1,0 +1,45 @@
+"""Every error of the project has a name, and this is the table that firmware, daemon and tools share."""
+
+# Why a frame is not accepted, in the order of the receiver's checks (README.md, section 1, Receiver), then the
+# board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.
+FRAME_ERRORS = (
+    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "auth", "reuse", "old",
+    "cbor", "value", "stale",
+)  # fmt: skip
+
+# What a board reports of itself, as the number under key -7.
+DEVICE_ERRORS = {
+    1: "sensor_silent", 2: "sensor_checksum", 3: "sensor_range", 4: "sensor_id", 5: "sensor_bus",
+    6: "sensor_power_on", 10: "radio_absent", 11: "radio_busy", 12: "radio_tx", 13: "radio_duty",
+    20: "store", 21: "queue_full", 22: "counter", 30: "config", 31: "identity", 40: "exception",
+}  # fmt: skip
+
+# What goes wrong on a host: the daemon and the tools. The class is gateway.errors.HostError.
+HOST_ERRORS = (
+    "no_port", "port_busy", "disk_full", "bad_config", "bad_inventory", "broker_refused", "mismatch", "ambiguous",
+    "no_device", "transfer", "bad_keys", "test_key", "timeout",
+)  # fmt: skip
+
+
+class WireError(Exception):
+    """A frame, a payload or a message that is not accepted; `name` is one of FRAME_ERRORS."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+
+class DeviceError(Exception):
+    """A fault of a board's own parts; `name` is one of DEVICE_ERRORS, `code` its number under key -7."""
+
+    def __init__(self, name, detail=""):
+        super().__init__(name, detail)
+        self.name = name
+        self.detail = detail
+
+    @property
+    def code(self):
+        for code, name in DEVICE_ERRORS.items():
+            if name == self.name:
+                return code
+        raise KeyError(self.name)

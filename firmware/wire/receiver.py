@@ -1,0 +1,99 @@
+"""The receiver's order (README.md, section 1, Receiver): from bytes to an accepted frame, or a named error."""
+
+from .cbor import loads
+from .errors import WireError
+from .frame import DOWNLINK_MAX, parse
+from .payload import REPEAT, entries
+from .quantities import validate
+from .seal import check_hop, unseal
+
+RELAY = "relay"
+STREET = "street"
+
+
+class Context:
+    """A kid as one gateway knows it: `keys` (seal.Keys), `window` (window.Window)."""
+
+    def __init__(self, keys, window):
+        self.keys = keys
+        self.window = window
+
+
+class Accepted:
+    """A frame that passed. The window is moved by `commit()` only, after the caller's transaction.
+
+    context (None for a relay), frame, payload (bytes; None where the role cannot read), map (dict or None),
+    error (None, "cbor" or "value": authentic, but not to be understood), entries (as payload.entries gives them, without
+    repeats of frames that were seen themselves).
+    """
+
+    def __init__(self, context, frame, payload=None):
+        self.context = context
+        self.frame = frame
+        self.payload = payload
+        self.map = None
+        self.error = None
+        self.entries = []
+
+    def commit(self):
+        """Move the window: the frame is stored."""
+        if self.context is not None:
+            self.context.window.accept(self.frame.piv, self.frame.tag)
+
+
+def receive(contexts, buf, role="reader"):
+    """Return what is Accepted of `buf` (bytes), or raise WireError with the first name in the receiver's order.
+
+    contexts: mapping of kid (bytes) to Context. role: "relay" looks at the form alone, "street" checks the hop tag where
+    there is one (the caller limits the rate of the others), "reader" and "controller" open the frame.
+    """
+    frame = parse(buf)
+    if role == RELAY:
+        return Accepted(None, frame)
+    context = contexts.get(frame.kid)
+    if context is None:
+        raise WireError("kid")
+    if frame.down:
+        raise WireError("dir")
+    window = context.window
+    piv = frame.piv
+    if window.duplicate(piv, frame.tag):
+        raise WireError("duplicate")
+    if role == STREET:
+        if frame.hop:
+            check_hop(context.keys, frame)
+        return Accepted(context, frame)
+    payload = unseal(context.keys, frame)
+    verdict = window.verdict(piv)
+    if verdict is not None:
+        raise WireError(verdict)
+    accepted = Accepted(context, frame, payload)
+    try:
+        accepted.map = loads(payload)
+        found = entries(accepted.map, piv)
+        if len(found) > 1:
+            found = [e for e in found if e[1] != REPEAT or not window.seen(e[0])]
+        accepted.entries = found
+    except WireError as error:
+        accepted.error = error.name
+    return accepted
+
+
+def accept_downlink(keys, buf, last_piv):
+    """Return the payload (dict) of the one answer that a board waits for; last_piv: the PIV it has just sent.
+
+    WireError: the form's names, long (over 128), kid, dir, stale, hop, auth, cbor, value. After it returned, or sent
+    again, the caller forgets last_piv (None: nothing is awaited).
+    """
+    frame = parse(buf)
+    if len(buf) > DOWNLINK_MAX:
+        raise WireError("long")
+    if frame.kid != keys.kid:
+        raise WireError("kid")
+    if not frame.down:
+        raise WireError("dir")
+    if frame.piv != last_piv:
+        raise WireError("stale")
+    answer = loads(unseal(keys, frame))
+    validate(answer)
+    return answer
