@@ -47,6 +47,14 @@ def receive(contexts, buf, role="reader"):
     contexts: mapping of kid (bytes) to Context. role: "relay" looks at the form alone, "street" checks the hop tag where
     there is one (the caller limits the rate of the others), "reader" and "controller" open the frame.
     """
+    accepted = authenticate(contexts, buf, role)
+    if accepted.payload is not None:
+        understand(accepted)
+    return accepted
+
+
+def authenticate(contexts, buf, role="reader"):
+    """The first half of `receive`: all but the meaning of the payload."""
     frame = parse(buf)
     if role == RELAY:
         return Accepted(None, frame)
@@ -67,16 +75,20 @@ def receive(contexts, buf, role="reader"):
     verdict = window.verdict(piv)
     if verdict is not None:
         raise WireError(verdict)
-    accepted = Accepted(context, frame, payload)
+    return Accepted(context, frame, payload)
+
+
+def understand(accepted):
+    """The second half of `receive`: sets map and entries, or error, from the payload."""
     try:
-        accepted.map = loads(payload)
-        found = entries(accepted.map, piv)
+        accepted.map = loads(accepted.payload)
+        found = entries(accepted.map, accepted.frame.piv)
         if len(found) > 1:
-            found = [e for e in found if e[1] != REPEAT or not window.seen(e[0])]
+            seen = accepted.context.window.seen
+            found = [e for e in found if e[1] != REPEAT or not seen(e[0])]
         accepted.entries = found
     except WireError as error:
         accepted.error = error.name
-    return accepted
 
 
 def accept_downlink(keys, buf, last_piv):
