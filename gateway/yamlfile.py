@@ -6,9 +6,8 @@ there to be put in quotes), nothing recurses on hostile depth, and no object is 
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -36,14 +35,22 @@ _WORDS: dict[str, bool | None] = {
 }
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Fault:
-    """One fault of a file: `path:line:col: what`, lines and columns from 1."""
+class Fault(NamedTuple):
+    """One fault of a file: `path:line:col: what`, lines and columns from 1.
+
+    `text` is the sentence with `{names}`, `values` what stands there, so that a tool can say it in another language.
+    """
 
     path: str
     line: int
     col: int
-    what: str
+    text: str
+    values: dict[str, object] = {}  # noqa: RUF012 - never written to
+
+    @property
+    def what(self) -> str:
+        """The sentence in English."""
+        return self.text.format(**self.values)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.col}: {self.what}"
@@ -94,12 +101,6 @@ class _Open:
     seen: set[str] = field(default_factory=set)
 
 
-def suggest(word: str, known: Any) -> str:
-    """` (did you mean 'x'?)` for the nearest known word, or nothing."""
-    near = get_close_matches(word, [str(name) for name in known], n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def plain(node: Node) -> Any:
     """The value as dicts, lists and scalars. Depth is bounded by what `read` lets through."""
     if isinstance(node.value, dict):
@@ -120,36 +121,44 @@ def parse(text: str, name: str) -> Node:
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             reader.take(event)
+    except _Refused as refused:
+        reader.faults.append(refused.fault)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reader.fault(line, col, f"not YAML: {error.problem or error.context or 'cannot be read'}")
+        reader.fault(line, col, "not YAML: {why}", why=error.problem or error.context or "cannot be read")
     except (YAMLError, ValueError) as error:
-        reader.fault(1, 1, f"not YAML: {str(error).splitlines()[0]}")
+        reader.fault(1, 1, "not YAML: {why}", why=str(error).splitlines()[0])
     if not reader.faults and (reader.top is None or not isinstance(reader.top.value, dict)):
         reader.fault(1, 1, "is empty or no mapping: it must begin with a line such as `sites:`")
     if reader.faults:
-        raise YamlError(sorted(reader.faults))
+        raise YamlError(sorted(reader.faults, key=lambda fault: fault[:3]))
     assert reader.top is not None
     return reader.top
 
 
 def _text(path: Path) -> str:
-    def refuse(what: str, line: int = 1) -> YamlError:
-        return YamlError([Fault(str(path.name), line, 1, what)])
+    def refuse(text: str, line: int = 1, **values: object) -> YamlError:
+        return YamlError([Fault(str(path.name), line, 1, text, values)])
 
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror or error}") from None
+        raise refuse("cannot be read: {why}", why=error.strerror or str(error)) from None
     if len(raw) > MAX_BYTES:
-        raise refuse(f"is larger than {MAX_BYTES} bytes: split the fleet by site")
+        raise refuse("is larger than {limit} bytes: split the fleet by site", limit=MAX_BYTES)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise refuse(f"is not UTF-8 (byte 0x{raw[error.start]:02x}): save it as UTF-8", line) from None
+        raise refuse("is not UTF-8 (byte 0x{byte:02x}): save it as UTF-8", line, byte=raw[error.start]) from None
+
+
+class _Refused(Exception):  # noqa: N818 - carries one fault from deep inside the reader to parse()
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class _Reader:
@@ -161,24 +170,23 @@ class _Reader:
         self.count = 0
         self.documents = 0
 
-    def fault(self, line: int, col: int, what: str) -> None:
-        self.faults.append(Fault(self.name, line, col, what))
+    def fault(self, line: int, col: int, text: str, **values: object) -> None:
+        self.faults.append(Fault(self.name, line, col, text, values))
 
-    def stop(self, event: Any, what: str) -> None:
-        mark = event.start_mark
-        raise MarkedYAMLError(problem=what, problem_mark=mark)
+    def stop(self, event: Any, text: str, **values: object) -> None:
+        raise _Refused(Fault(self.name, event.start_mark.line + 1, event.start_mark.column + 1, text, values))
 
     def take(self, event: Any) -> None:
         """One parser event onto the tree."""
         self.count += 1
         if self.count > MAX_NODES:
-            self.stop(event, f"more than {MAX_NODES} values")
+            self.stop(event, "more than {limit} values", limit=MAX_NODES)
         if isinstance(event, DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
                 self.stop(event, "a second document begins (`---`); one is read")
         elif isinstance(event, AliasEvent):
-            self.stop(event, f"the alias *{event.anchor} is not allowed: write the value out")
+            self.stop(event, "the alias *{name} is not allowed: write the value out", name=event.anchor)
         elif isinstance(event, SequenceEndEvent | MappingEndEvent):
             self.stack.pop()
         elif isinstance(event, NodeEvent):
@@ -188,13 +196,13 @@ class _Reader:
         mark = event.start_mark
         line, col = mark.line + 1, mark.column + 1
         if event.tag is not None and str(event.tag) != "!":
-            self.stop(event, f"the tag {event.tag} is not allowed")
+            self.stop(event, "the tag {tag} is not allowed", tag=str(event.tag))
         if isinstance(event, ScalarEvent):
             value = scalar(event.value) if event.style is None else event.value
             self._place(Node(value, line, col, event.value), is_key=True)
             return
         if len(self.stack) >= MAX_DEPTH:
-            self.stop(event, f"nested deeper than {MAX_DEPTH} levels")
+            self.stop(event, "nested deeper than {limit} levels", limit=MAX_DEPTH)
         node = Node({} if isinstance(event, MappingStartEvent) else [], line, col)
         assert isinstance(event, MappingStartEvent | SequenceStartEvent)
         self._place(node, is_key=False)
@@ -210,12 +218,12 @@ class _Reader:
             into.node.value.append(node)
         elif into.key is None:
             if not is_key:
-                raise MarkedYAMLError(problem=f"a key must be a word (line {node.line})")
+                raise _Refused(Fault(self.name, node.line, node.col, "a key must be a word"))
             into.key = node
         else:
             key = into.key.text
             if key in into.node.value:
-                self.fault(into.key.line, into.key.col, f"{key!r} stands here a second time")
+                self.fault(into.key.line, into.key.col, "'{key}' stands here a second time", key=key)
             node.key_at = (into.key.line, into.key.col)
             into.node.value[key] = node
             into.key = None

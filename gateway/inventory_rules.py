@@ -1,0 +1,235 @@
+"""The rules of boards.yaml: what must hold between its entries, and between an entry and its presets."""
+
+from collections.abc import Callable
+
+from gateway.inventory_checks import Fleet, Loc, Report
+from gateway.inventory_entries import Board, Sensor
+from gateway.place import distance_m
+from gateway.presets import BUSES, RADIO_PINS, Service
+
+NEAR_M = 50_000
+OUTPUTS = {"tx", "sda", "scl", "pin", "sck", "mosi", "cs", "reset", "rxen", "txen", "led"}
+
+
+def check(fleet: Fleet, report: Report) -> None:
+    """Every rule over the whole fleet; faults go to the report."""
+    for rule in RULES:
+        rule(fleet, report)
+    for name, board in fleet.boards.items():
+        for board_rule in BOARD_RULES:
+            board_rule(fleet, report, ("boards", name), board)
+
+
+def _references(fleet: Fleet, report: Report) -> None:
+    """Sites, plans and gateways that are named must be there."""
+    for section, entries in (("gateways", fleet.gateways), ("boards", fleet.boards)):
+        for name, entry in entries.items():
+            if entry.site is None and len(fleet.sites) > 1:
+                report.add((section, name), "needs 'site': there are several", at_key=True)
+            elif entry.site is not None and entry.site not in _written(report, "sites"):
+                report.unknown((section, name, "site"), entry.site, fleet.sites, "site")
+    for name, site in fleet.sites.items():
+        if site.plan is not None and site.plan not in _written(report, "plans"):
+            report.unknown(("sites", name, "plan"), site.plan, fleet.plans, "plan")
+
+
+def _written(report: Report, section: str) -> dict[str, object]:
+    """The names that stand in a section, those of faulty entries too: one fault is enough."""
+    node = report.top.get(section)
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def _once(fleet: Fleet, report: Report) -> None:
+    """A key id names one context in a site, for ever; a unique id is on one chip."""
+    kids: dict[tuple[str, str], str] = {}
+    uids: dict[str, str] = {}
+    for name, board in fleet.boards.items():
+        for at, kid in enumerate(board.kids):
+            first = kids.setdefault((fleet.site(board), kid), name)
+            if first != name or board.kids.index(kid) != at:
+                report.add(("boards", name, "kids", at), "key id {kid} is already used by {other}", kid=kid, other=first)
+        if board.uid is not None and uids.setdefault(board.uid, name) != name:
+            report.add(("boards", name, "uid"), "unique id {uid} is already that of {other}",
+                       uid=board.uid, other=uids[board.uid])  # fmt: skip
+
+
+def _bridges(fleet: Fleet, report: Report) -> None:
+    """A site with radio boards needs a radio bridge on one of its gateways."""
+    bridged = {board.gateway for board in fleet.boards.values() if board.role == "bridge"}
+    bridged_sites = {fleet.site(gateway) for name, gateway in fleet.gateways.items() if name in bridged}
+    radio_sites = {fleet.site(board) for board in fleet.boards.values() if fleet.link(board) == "radio"}
+    whole = len(_written(report, "boards")) == len(fleet.boards)
+    for name, gateway in fleet.gateways.items():
+        site = fleet.site(gateway)
+        if site in radio_sites and site not in bridged_sites and whole:
+            report.add(("gateways", name), "no radio bridge: its site has radio boards that nobody hears; "
+                       "add a board with role: bridge and gateway: {name}", at_key=True, name=name)  # fmt: skip
+
+
+def _kind(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    if board.type not in fleet.presets.boards:
+        report.unknown((*loc, "type"), board.type, fleet.presets.boards, "board type")
+    if board.plan is not None and board.plan not in _written(report, "plans"):
+        report.unknown((*loc, "plan"), board.plan, fleet.plans, "plan")
+    if board.gateway is not None and board.gateway not in _written(report, "gateways"):
+        report.unknown((*loc, "gateway"), board.gateway, fleet.gateways, "gateway")
+    if board.gateway is None and fleet.link(board) == "serial":
+        report.add(loc, "is wired and needs 'gateway': whose port does it hang on?", at_key=True)
+    gateway = fleet.gateways.get(board.gateway or "")
+    if gateway is not None and fleet.site(gateway) != fleet.site(board):
+        report.add((*loc, "gateway"), "gateway {name} belongs to site {site}", name=board.gateway, site=fleet.site(gateway))
+    if board.role == "bridge" and board.link == "radio":
+        report.add((*loc, "link"), "a radio bridge hangs on a serial port: link must be serial")
+
+
+def _identity(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    if board.role == "bridge":
+        if board.kids:
+            report.add((*loc, "kids"), "a radio bridge has no key")
+        if board.service is not None:
+            report.add((*loc, "service"), "a radio bridge has no service")
+    elif not board.kids:
+        report.add(loc, "needs 'kids', such as kids: [\"0001\"]", at_key=True)
+    kind = fleet.presets.boards.get(board.type)
+    if kind is not None and board.uid is not None and len(board.uid) != 2 * kind.uid_bytes:
+        report.add((*loc, "uid"), "a {type} has a unique id of {digits} hexadecimal digits",
+                   type=board.type, digits=2 * kind.uid_bytes)  # fmt: skip
+
+
+def _service(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    if board.role == "bridge":
+        return
+    if board.service is None:
+        report.add(loc, "needs 'service' (known: {known})", at_key=True, known=", ".join(fleet.presets.services))
+        return
+    service = fleet.presets.services.get(board.service)
+    if service is None:
+        report.unknown((*loc, "service"), board.service, fleet.presets.services, "service")
+        return
+    for part, sensor in board.sensors.items():
+        _part(fleet, report, (*loc, "sensors", part), sensor, service)
+    for part, (required, drivers) in service.sensors.items():
+        if required and part not in board.sensors:
+            report.add(loc, "service {service} needs the sensor '{part}' ({drivers})", at_key=True,
+                       service=board.service, part=part, drivers=", ".join(drivers))  # fmt: skip
+    _settings(report, loc, board, service)
+
+
+def _part(fleet: Fleet, report: Report, loc: Loc, sensor: Sensor, service: Service) -> None:
+    part = str(loc[-1])
+    if part not in service.sensors:
+        report.unknown(loc, part, service.sensors, "key")
+        return
+    _, fitting = service.sensors[part]
+    place: Loc = (*loc, "driver") if isinstance(report.top.find(loc).value, dict) else loc
+    driver = fleet.presets.drivers.get(sensor.driver)
+    if sensor.driver not in fitting:
+        report.unknown(place, sensor.driver, fitting, "driver" if driver is None else f"driver for '{part}'")
+        return
+    assert driver is not None
+    unit, pins = BUSES[driver.bus]
+    known = [*pins, *([unit] if unit else []), *(["address"] if driver.address else [])]
+    for key in sensor.wiring():
+        if key not in known:
+            report.unknown((*loc, key), key, known)
+    if sensor.address is not None and driver.address and sensor.address not in driver.address:
+        report.add((*loc, "address"), "{driver} has no address {address} (it can have {known})", driver=sensor.driver,
+                   address=sensor.address, known=", ".join(map(str, driver.address)))  # fmt: skip
+
+
+def _settings(report: Report, loc: Loc, board: Board, service: Service) -> None:
+    for key, value in board.settings.items():
+        at = (*loc, "settings", key)
+        if key not in service.settings:
+            report.unknown(at, key, service.settings, "key")
+        elif not service.settings[key].lo <= value <= service.settings[key].hi:
+            limits = service.settings[key]
+            report.add(at, "must be within {lo} to {hi}", lo=limits.lo, hi=limits.hi)
+    for key, setting in service.settings.items():
+        if setting.required and key not in board.settings:
+            report.add((*loc, "settings") if board.settings else loc, "needs '{key}'", at_key=True, key=key)
+    for small, large in service.less:
+        if small in board.settings and large in board.settings and board.settings[small] >= board.settings[large]:
+            report.add((*loc, "settings", small), "must be less than {other}", other=large)
+
+
+def _radio(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    if not fleet.has_radio(board):
+        if board.radio is not None:
+            report.add((*loc, "radio"), "a wired board uses no radio", at_key=True)
+        return
+    kind = fleet.presets.boards.get(board.type)
+    module = fleet.module(board)
+    if module is None and board.radio is not None:
+        place: Loc = (*loc, "radio", "module") if isinstance(report.top.find((*loc, "radio")).value, dict) else (*loc, "radio")
+        report.unknown(place, board.radio.module, fleet.presets.radios, "radio module")
+    elif module is None and kind is not None:
+        report.add(loc, "needs 'radio' (known: {known})", at_key=True, known=", ".join(sorted(fleet.presets.radios)))
+    elif module is not None and kind is not None:
+        wiring = fleet.radio_wiring(board, module)
+        for pin in (*RADIO_PINS, *module.needs):
+            if pin not in wiring:
+                report.add((*loc, "radio"), "{module} needs the pin '{pin}'", at_key=True, module=module.name, pin=pin)
+    if fleet.plan(board) is None:
+        report.add(loc, "needs 'plan', here or at its site", at_key=True)
+
+
+def _pins(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    """Each pin exists, can drive where it must, and leads to one thing; boards on one I2C bus share its two pins."""
+    kind = fleet.presets.boards.get(board.type)
+    if kind is None:
+        return
+    used: dict[int, str] = {}
+    for place, what, name, pin in _wired(fleet, board):
+        node = report.top.find((*loc, *place))
+        own = (*loc, *place, name) if isinstance(node.value, dict) and name in node.value else (*loc, *place)
+        if pin not in kind.gpio:
+            report.add(own, "{what} {name}: {type} has no pin {pin}", what=what, name=name, type=board.type, pin=pin)
+        elif pin in kind.input_only and name in OUTPUTS:
+            report.add(own, "{what} {name}: pin {pin} can only read", what=what, name=name, pin=pin)
+        use = f"{what} {name}"
+        if used.setdefault(pin, use) != use:
+            report.add(own, "{what} {name}: pin {pin} is already used by {other}", what=what, name=name, pin=pin,
+                       other=used[pin])  # fmt: skip
+
+
+def _wired(fleet: Fleet, board: Board) -> list[tuple[Loc, str, str, int]]:
+    """(place in the entry, what, name of the pin, pin) of every pin that a board uses."""
+    found: list[tuple[Loc, str, str, int]] = []
+    module = fleet.module(board)
+    if module is not None:
+        wiring = fleet.radio_wiring(board, module)
+        found += [(("radio",), "radio", name, pin) for name, pin in wiring.items() if name != "spi"]
+    for part, sensor in board.sensors.items():
+        driver = fleet.presets.drivers.get(sensor.driver)
+        if driver is None:
+            continue
+        unit, pins = BUSES[driver.bus]
+        wiring = fleet.sensor_wiring(board, sensor)
+        what = f"i2c {wiring.get('i2c')}" if unit == "i2c" else part
+        found += [(("sensors", part), what, name, wiring[name]) for name in pins if name in wiring]
+    battery = fleet.battery(board)
+    if battery is not None:
+        found.append((("battery",), "battery", "adc", battery["adc"]))
+    if board.led is not None:
+        found.append(((), "board", "led", board.led))
+    return found
+
+
+def _place(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    """Latitude and longitude swapped puts a board on another continent."""
+    near = [gateway.position for gateway in fleet.gateways.values() if fleet.site(gateway) == fleet.site(board)]
+    if near and min(distance_m(place, board.position) for place in near) > NEAR_M:
+        report.add((*loc, "position"), "is over {km} km from every gateway of its site: [latitude, longitude] swapped?",
+                   km=NEAR_M // 1000)  # fmt: skip
+
+
+RULES: tuple[Callable[[Fleet, Report], None], ...] = (_references, _once, _bridges)
+BOARD_RULES: tuple[Callable[[Fleet, Report, Loc, Board], None], ...] = (
+    _kind,
+    _identity,
+    _service,
+    _radio,
+    _pins,
+    _place,
+)
