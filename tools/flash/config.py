@@ -1,0 +1,90 @@
+"""A board's own files: config.json (what it is) and secret.json (its key). The firmware reads them in node/config.py."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.errors import HostError
+from gateway.inventory import Board, Inventory
+from tools.flash.build import build_slot
+
+VERSION = 1
+
+
+def board_config(inv: Inventory, board: Board) -> dict[str, Any]:
+    """The content of config.json: the board's entry with everything that its presets add."""
+    kind = inv.presets.boards[board.type]
+    return {
+        "v": VERSION,
+        "site": board.site,
+        "board": board.name,
+        "role": board.role,
+        "type": board.type,
+        "platform": kind.platform,
+        "uid": board.uid,
+        "kid": board.kid,
+        "hop": board.hop,
+        "report_s": board.report_s,
+        "link": board.link,
+        "radio": _radio(board),
+        "plan": _plan(board),
+        "service": board.service,
+        "settings": dict(board.settings),
+        "sensors": {part: {"driver": s.driver, **s.wiring} for part, s in board.sensors.items()},
+        "battery": dict(board.battery) if board.battery else None,
+        "led": board.led,
+    }
+
+
+def _radio(board: Board) -> dict[str, Any] | None:
+    if board.radio is None:
+        return None
+    module = board.radio.module
+    return {
+        "chip": module.chip,
+        "variant": module.variant,
+        "rxen": None,
+        "txen": None,
+        **board.radio.wiring,
+        "tcxo_mv": module.tcxo_mv,
+        "dio2_rf_switch": module.dio2_rf_switch,
+        "antenna_dbi": board.radio.antenna_dbi,
+    }
+
+
+def _plan(board: Board) -> dict[str, Any] | None:
+    plan = board.plan
+    if plan is None:
+        return None
+    keys = ("band", "freq_hz", "sf", "bw_hz", "cr", "power_dbm", "sync")
+    return {key: getattr(plan, key) for key in keys}
+
+
+def board_secret(board: Board, secrets: Mapping[str, str]) -> dict[str, str] | None:
+    """The content of secret.json, from `{kid: 32 hexadecimal digits}`; None for a radio bridge.
+
+    Raises HostError (bad_keys) when the secret of the board's key id is missing or no 16 bytes.
+    """
+    if board.kid is None:
+        return None
+    where = f"board {board.name}, key id {board.kid}"
+    secret = {kid.lower(): value for kid, value in secrets.items()}.get(board.kid)
+    if secret is None:
+        raise HostError("bad_keys", "there is no secret for this key id", where, "make one: jourdain keys new")
+    try:
+        whole = isinstance(secret, str) and len(bytes.fromhex(secret)) == 16
+    except ValueError:
+        whole = False
+    if not whole:
+        raise HostError("bad_keys", "the secret is not 32 hexadecimal digits", where, "make one: jourdain keys new")
+    return {"kid": board.kid, "secret": secret.lower(), "uid": board.uid or ""}
+
+
+def board_files(inv: Inventory, board: Board, secrets: Mapping[str, str], port: str | None = None) -> dict[str, bytes]:
+    """Every file of a board: the application, config.json and, but for a bridge, secret.json."""
+    files = build_slot(board, port)
+    files["config.json"] = json.dumps(board_config(inv, board), separators=(",", ":")).encode()
+    secret = board_secret(board, secrets)
+    if secret is not None:
+        files["secret.json"] = json.dumps(secret, separators=(",", ":")).encode()
+    return files
