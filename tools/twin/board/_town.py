@@ -140,8 +140,7 @@ class Remote(Clock):
         if self.line.readinto(self.into, HEAD_SIZE + reply) != HEAD_SIZE + reply:
             sys.exit(0)  # the twin has gone
         now, self.horizon, pins, value, flags, error = struct.unpack_from(HEAD, self.into, 0)
-        if now > self.now:
-            self.now = now
+        self.now = max(self.now, now)
         self._bound()
         if pins or self.limit <= self.now or flags:
             self._happen(pins, flags, reply)
@@ -189,8 +188,7 @@ class Remote(Clock):
         first = self.alarms[0][0] if self.alarms else FOREVER
         target = first if until is None or first < until else until
         if target < self.horizon:
-            if target > self.now:
-                self.now = target
+            self.now = max(self.now, target)
             self._ring()
             return
         struct.pack_into("<qI", self.out, REQUEST_SIZE, target, uarts)

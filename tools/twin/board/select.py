@@ -7,7 +7,7 @@ POLLIN = uselect.POLLIN
 POLLOUT = uselect.POLLOUT
 POLLERR = uselect.POLLERR
 POLLHUP = uselect.POLLHUP
-_IOCTL_POLL = const(3)
+_IOCTL_POLL = 3
 
 
 class poll:

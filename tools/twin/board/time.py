@@ -3,8 +3,7 @@
 import utime
 import _town
 
-_PERIOD = const(1 << 30)
-_HALF = const(1 << 29)
+_HALF = 1 << 29  # of the period of 2^30
 _BOOT_DATE = {"rp2": 1609459200, "esp32": 0}  # 2021-01-01 in the epoch of 1970; 2000-01-01 in that of 2000
 _TO_UNIX = {"rp2": 0, "esp32": 946684800}
 family = "rp2"
