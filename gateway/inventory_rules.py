@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from firmware.radio import airtime, plan
 from gateway.inventory_checks import Fleet, Loc, Report
 from gateway.inventory_entries import Board, Sensor
 from gateway.place import distance_m
@@ -64,6 +65,19 @@ def _bridges(fleet: Fleet, report: Report) -> None:
         if site in radio_sites and site not in bridged_sites and whole:
             report.add(("gateways", name), "no radio bridge: its site has radio boards that nobody hears; "
                        "add a board with role: bridge and gateway: {name}", at_key=True, name=name)  # fmt: skip
+
+
+def _law(fleet: Fleet, report: Report) -> None:
+    """A plan keeps inside a sub-band of the law and below its power with the usual antenna of 2 dBi."""
+    for name, entry in fleet.plans.items():
+        loc: Loc = ("plans", name)
+        band = plan.band_of(entry.freq_hz, entry.bw_hz, plan.PLANS[entry.band])
+        if band is None:
+            known = ", ".join(f"{lo / 1e6:g}-{hi / 1e6:g}" for lo, hi, _, _ in plan.PLANS[entry.band])
+            report.add((*loc, "freq_hz"), "{mhz} MHz, {khz} kHz wide, is outside {band} (MHz: {known})",
+                       mhz=entry.freq_hz / 1e6, khz=entry.bw_hz // 1000, band=entry.band, known=known)  # fmt: skip
+        elif entry.power_dbm > band[3]:
+            report.add((*loc, "power_dbm"), "{band} allows {limit} dBm ERP here", band=entry.band, limit=band[3])
 
 
 def _kind(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
@@ -174,6 +188,32 @@ def _radio(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
         report.add(loc, "needs 'plan', here or at its site", at_key=True)
 
 
+def _airtime(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
+    """With its antenna, its module and its interval a board can do what its plan asks, and the law allows it."""
+    entry = fleet.plans.get(fleet.plan(board) or "")
+    module = fleet.module(board)
+    band = plan.band_of(entry.freq_hz, entry.bw_hz, plan.PLANS[entry.band]) if entry else None
+    if entry is None or module is None or band is None:
+        return
+    antenna = board.radio.antenna_dbi if board.radio and board.radio.antenna_dbi is not None else module.antenna_dbi
+    limit = plan.power_limit_dbm(entry.freq_hz, antenna, plan.PLANS[entry.band])
+    if entry.power_dbm <= band[3] and entry.power_dbm > limit:
+        report.add((*loc, "radio"), "{power} dBm into an antenna of {antenna} dBi is over the {erp} dBm ERP of {band}",
+                   power=entry.power_dbm, antenna=antenna, erp=band[3], band=entry.band)  # fmt: skip
+    low, high = module.power_dbm
+    if not low <= entry.power_dbm <= high:
+        report.add((*loc, "radio"), "{module} sends with {low} to {high} dBm, the plan says {power}",
+                   module=module.name, low=low, high=high, power=entry.power_dbm)  # fmt: skip
+    service = fleet.presets.services.get(board.service or "")
+    if service is not None:
+        size = min(service.frame_bytes, 50) if entry.sf >= 10 else service.frame_bytes
+        on_air_us = airtime.airtime_us(size, entry.sf, entry.bw_hz, entry.cr)
+        least_s = -(-on_air_us // band[2])
+        if board.report_s < least_s:
+            report.add((*loc, "report_s"), "{ms} ms on air each need {least} s at least by the duty cycle of {percent} %",
+                       ms=on_air_us // 1000, least=least_s, percent=band[2] / 10_000)  # fmt: skip
+
+
 def _pins(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     """Each pin exists, can drive where it must, and leads to one thing; boards on one I2C bus share its two pins."""
     kind = fleet.presets.boards.get(board.type)
@@ -224,12 +264,13 @@ def _place(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
                    km=NEAR_M // 1000)  # fmt: skip
 
 
-RULES: tuple[Callable[[Fleet, Report], None], ...] = (_references, _once, _bridges)
+RULES: tuple[Callable[[Fleet, Report], None], ...] = (_references, _once, _bridges, _law)
 BOARD_RULES: tuple[Callable[[Fleet, Report, Loc, Board], None], ...] = (
     _kind,
     _identity,
     _service,
     _radio,
+    _airtime,
     _pins,
     _place,
 )
