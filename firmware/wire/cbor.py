@@ -116,79 +116,86 @@ def dumps_link(obj):
     return _dumps(obj, True)
 
 
-def _argument(buf, pos):
-    # The argument of the head at pos, in the shortest form only; and the position behind it.
-    info = buf[pos] & 31
-    pos += 1
-    if info < 24:
-        return info, pos
-    if info > 27:
-        raise WireError("cbor")
-    end = pos + (1 << (info - 24))
-    if end > len(buf):
-        raise WireError("cbor")
-    n = int.from_bytes(buf[pos:end], "big")
-    # Shortest: at least 24 in one byte, and not to fit the next smaller size.
-    if n < 24 or (info > 24 and not n >> (4 << (info - 24))):
-        raise WireError("cbor")
-    return n, end
-
-
-def _map(buf, pos, n, link, depth):
-    out = {}
-    before = b""
-    for _ in range(n):
-        start = pos
-        key, pos = _get(buf, pos, link, DEPTH_MAX)
-        if not (type(key) is int or (link and type(key) is str)) or key in out:
-            raise WireError("cbor")
-        if not link:
-            encoded = buf[start:pos]
-            if encoded <= before:
-                raise WireError("cbor")
-            before = encoded
-        out[key], pos = _get(buf, pos, link, depth)
+def _items(buf, pos, count, link, depth):
+    # `count` items from pos on, and the position behind them: one loop for a whole container, because a call an item
+    # is what a host's receive path would spend its time on.
+    out = []
+    for _ in range(count):
+        n = buf[pos]
+        pos += 1
+        if n >= 24:
+            major = n >> 5
+            n &= 31
+            if n >= 24 and major < 7:
+                if n == 24:
+                    n = buf[pos]
+                    pos += 1
+                    least = 24
+                elif n == 25:
+                    n = buf[pos] << 8 | buf[pos + 1]
+                    pos += 2
+                    least = 0x100
+                else:
+                    if n > 27:
+                        raise WireError("cbor")
+                    least = 1 << (4 << (n - 24))
+                    end = pos + (1 << (n - 24))
+                    n = int.from_bytes(buf[pos:end], "big")
+                    pos = end
+                if n < least:
+                    raise WireError("cbor")
+            if major == 1:
+                n = -1 - n
+            elif major:
+                n, pos = _other(buf, pos, major, n, link, depth)
+        out.append(n)
     return out, pos
 
 
-def _get(buf, pos, link, depth):
-    first = buf[pos]
-    if first < 24:  # most of what there is
-        return first, pos + 1
-    major = first >> 5
+def _other(buf, pos, major, n, link, depth):
+    # What is no integer, its head read already.
     if major == 7:
-        if first | 1 == 0xF5:
-            return first == 0xF5, pos + 1
-        if first == 0xF6 and link:
-            return None, pos + 1
+        if n == 20 or n == 21:
+            return n == 21, pos
+        if n == 22 and link:
+            return None, pos
         raise WireError("cbor")
-    n, pos = _argument(buf, pos)
-    if major < 2:
-        return (-1 - n if major else n), pos
-    if n > len(buf) - pos:  # an element is at least one byte
+    end = pos + n
+    if end > len(buf):  # an element is at least one byte
         raise WireError("cbor")
-    if major < 4:
-        end = pos + n
-        if major == 2:
-            return bytes(buf[pos:end]), end
+    if major == 2:
+        return bytes(buf[pos:end]), end
+    if major == 3:
         try:
             return str(buf[pos:end], "utf-8"), end
         except UnicodeError:
             raise WireError("cbor")
     if major == 6 or depth >= DEPTH_MAX:
         raise WireError("cbor")
-    if major == 5:
-        return _map(buf, pos, n, link, depth + 1)
-    out = []
-    for _ in range(n):
-        item, pos = _get(buf, pos, link, depth + 1)
-        out.append(item)
+    if major == 4:
+        return _items(buf, pos, n, link, depth + 1)
+    items, pos = _items(buf, pos, 2 * n, link, depth + 1)
+    out = {}
+    last = -1
+    for i in range(0, 2 * n, 2):
+        key = items[i]
+        if type(key) is not int:
+            if not link or type(key) is not str or key in out:
+                raise WireError("cbor")
+        elif link:
+            if key in out:
+                raise WireError("cbor")
+        # Bytewise order of the encodings: ascending from 0, then descending from -1. It also finds a key twice.
+        elif key <= last if key >= 0 else last < 0 and key >= last and out:
+            raise WireError("cbor")
+        out[key] = items[i + 1]
+        last = key
     return out, pos
 
 
 def _loads(buf, link):
     try:
-        obj, end = _get(buf, 0, link, 0)
+        (obj,), end = _items(buf, 0, 1, link, 0)
     except IndexError:
         raise WireError("cbor")
     if end != len(buf):

@@ -59,7 +59,7 @@ def configured(ident, status):
     return _message(CONFIGURED, ident, status)
 
 
-def hello(firmware, uid, caps, t_ms, heard, overflow):
+def hello(firmware, uid, caps, t_ms, heard, overflow):  # noqa: PLR0917
     """Who the board is; `heard` and `overflow` count frames since its boot."""
     return _message(HELLO, firmware, uid, caps, t_ms, heard, overflow)
 

@@ -1,7 +1,7 @@
 """From a decoded payload to readings: batches and repeats taken apart (README.md, section 2)."""
 
 from .errors import WireError
-from .quantities import AGE, BY_KEY, REPEATS, STEP, validate
+from .quantities import APART, REPEATS, STEP, validate
 
 DIRECT = "direct"
 REPEAT = "repeat"
@@ -14,8 +14,8 @@ def entries(payload, piv):
     newest entry. Entries older than the newest that are no repeats carry the frame's own PIV too. WireError("value").
     """
     batches, n = validate(payload)
-    newest = {k: v for k, v in payload.items() if k != AGE and (k > 0 or k not in BY_KEY)}
-    if batches is None:
+    newest = dict(payload) if APART.isdisjoint(payload) else {k: v for k, v in payload.items() if k not in APART}
+    if not batches:
         return [(piv, DIRECT, 0, newest)]
     repeats = payload.get(REPEATS, 0)
     if repeats >= piv:
