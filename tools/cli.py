@@ -1,0 +1,145 @@
+"""The command `jourdain`. A subcommand is imported when it is asked for, so that `--help` costs click and nothing else."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import click
+
+from gateway.errors import HostError
+from tools import errors
+from tools.i18n import _
+
+
+class Lazy(NamedTuple):
+    """A subcommand: where it is, the extra that it needs, and its line in the list."""
+
+    target: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "twin": Lazy("tools.twin.command:twin", "twin", "Run a simulated town: real firmware, daemon and broker."),
+    "gateway": Lazy("gateway.command:gateway", "gateway", "Run or look at the gateway's daemon."),
+    "check": Lazy("tools.check:check", "gateway", "Check boards.yaml and name every fault with its line."),
+    "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board."),
+    "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
+    "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
+    "keys": Lazy("tools.diag.keys:keys", "gateway", "Make the keys of boards."),
+}
+
+
+class Root(click.Group):
+    """The command tree; its leaves are imported late and speak the user's language."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = COMMANDS.get(cmd_name)
+        return load(cmd_name, lazy) if lazy else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(_("Commands")):
+            formatter.write_dl([(name, _(lazy.help)) for name, lazy in COMMANDS.items()])
+
+
+def load(name: str, lazy: Lazy) -> click.Command:
+    """Import a subcommand. Raises HostError (missing_tool) when a library of its extra is not installed."""
+    module, _colon, attribute = lazy.target.partition(":")
+    try:
+        command = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("tools", "gateway", "firmware"):
+            raise
+        what = _("`jourdain {command}` needs {library}, which is not installed").format(command=name, library=missing)
+        hint = f"{sys.executable} -m pip install 'jourdain[{lazy.extra}]'"
+        raise HostError("missing_tool", what, sys.prefix, hint) from None
+    assert isinstance(command, click.Command)
+    return translated(command)
+
+
+def translated(command: click.Command) -> click.Command:
+    """Put the help texts of a command, of its options and of its subcommands into the user's language."""
+    for attribute in ("help", "short_help", "epilog"):
+        text = getattr(command, attribute, None)
+        if text:
+            setattr(command, attribute, _(text))
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = _(parameter.help)
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            translated(child)
+    return command
+
+
+def _version() -> str:
+    try:
+        return version("jourdain")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"jourdain {_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help=_("One town, one system: bins, parking bays and buoys, from the board to the broker."),
+    epilog=_("Examples: `jourdain twin --seconds 60`, `jourdain flash bin-quai --port /dev/ttyACM0`."),
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help=_("Show the version."))
+def jourdain() -> None:
+    """The command tree."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code; no exception but a debugging one comes out."""
+    try:
+        code = jourdain.main(list(arguments), prog_name="jourdain", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else errors.OK
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return errors.INTERRUPTED
+    except BrokenPipeError:
+        return _hush()
+    except HostError as error:
+        return errors.report(error, as_json="--json" in arguments)
+    except Exception as error:
+        if os.environ.get("JOURDAIN_DEBUG"):
+            raise
+        return errors.report(_unexpected(error), as_json="--json" in arguments)
+
+
+def _unexpected(error: Exception) -> HostError:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    what = f"{type(error).__name__}: {error}"
+    return HostError("unexpected", what, where, _("please report this; JOURDAIN_DEBUG=1 shows where it comes from"))
+
+
+def _hush() -> int:
+    """The reader of our output went away, as `head` does: no fault. Whatever is still buffered goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return errors.OK
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""How a command ends: exit codes by the name of the error, and the three lines that say what, where and what next."""
+
+import json
+import sys
+
+from gateway.errors import HostError
+from tools.i18n import _
+
+OK, UNEXPECTED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+# Error name -> exit code. tools/README.md has the same table for people.
+EXIT = {
+    "bad_config": 3,
+    "bad_inventory": 3,
+    "bad_keys": 3,
+    "test_key": 3,
+    "unknown_board": 3,
+    "no_device": 4,
+    "no_port": 4,
+    "ambiguous": 5,
+    "mismatch": 6,
+    "port_busy": 7,
+    "transfer": 8,
+    "timeout": 8,
+    "device_fault": 10,
+    "broker_refused": 11,
+    "missing_tool": 12,
+    "disk_full": 12,
+    "compile": 12,
+}
+
+
+def exit_code(error: HostError) -> int:
+    """The exit code of an error."""
+    return EXIT.get(error.name, UNEXPECTED)
+
+
+def lines(error: HostError) -> str:
+    """What happened, where, and what to do next, in the user's language. Errors that list faults say a line a fault."""
+    faults = getattr(error, "faults", None)
+    if faults:
+        return "\n".join(fault_line(fault) for fault in faults)
+    said = [f"{error.name}: {_(error.what)}"]
+    if error.where:
+        said.append(_("  where: {where}").format(where=error.where))
+    if error.hint:
+        said.append(_("  next:  {hint}").format(hint=_(error.hint)))
+    return "\n".join(said)
+
+
+def fault_line(fault: object) -> str:
+    """A fault of a file in the user's language, where it brings its sentence and values apart."""
+    text, values = getattr(fault, "text", None), getattr(fault, "values", None)
+    if text is None or values is None:
+        return str(fault)
+    place, colon, rest = text.partition("{place}: ")
+    said = f"{place}{colon}{_(rest)}" if colon else _(text)
+    return f"{getattr(fault, 'path', '')}:{getattr(fault, 'line', 0)}:{getattr(fault, 'col', 0)}: {said.format(**values)}"
+
+
+def document(error: HostError) -> str:
+    """The error as one line of JSON: names and English words, for programs."""
+    found: dict[str, object] = {"error": error.name, "what": error.what, "where": error.where, "next": error.hint}
+    faults = getattr(error, "faults", None)
+    if faults:
+        found["faults"] = [
+            {key: getattr(fault, key) for key in ("path", "file", "line", "col", "what") if hasattr(fault, key)}
+            for fault in faults
+        ]
+    return json.dumps(found, ensure_ascii=False)
+
+
+def report(error: HostError, *, as_json: bool) -> int:
+    """Say an error on stderr, and as JSON on stdout where JSON was asked for. Returns the exit code."""
+    sys.stderr.write(lines(error) + "\n")
+    if as_json:
+        sys.stdout.write(document(error) + "\n")
+    return exit_code(error)
