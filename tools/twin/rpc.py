@@ -103,11 +103,9 @@ class Line:
                 return b""
         raise HungError
 
-    def reply(
-        self, now_us: int, horizon_us: int, pins: int = 0, value: int = 0, flags: int = 0, error: int = 0, data: bytes = b""
-    ) -> None:
-        """Answer. A process that has just died is noticed at the next `receive`."""
+    def reply(self, head: tuple[int, int, int, int, int, int], data: bytes) -> None:
+        """Answer with the fields of HEAD. A process that has just died is noticed at the next `receive`."""
         try:
-            self._socket.sendall(HEAD.pack(now_us, horizon_us, pins, value, flags, error) + data)
+            self._socket.sendall(HEAD.pack(*head) + data)
         except OSError:
             pass
