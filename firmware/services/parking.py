@@ -30,8 +30,8 @@ class Bay:
     """
 
     def __init__(self, settings):
-        self._enter_nt = settings.get("enter_nt", 6000)
-        self._leave_nt = settings.get("leave_nt", 3500)
+        self._enter_nt = settings.get("enter_nt", 4000)
+        self._leave_nt = settings.get("leave_nt", 2400)
         self._dwell_s = settings.get("dwell_s", 30)
         self._sample_s = settings.get("sample_s", 10)
         self._drift_s = settings.get("drift_s", 1200)
