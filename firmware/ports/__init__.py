@@ -1,0 +1,20 @@
+"""What differs between the board families, chosen once: `from firmware.ports import port`.
+
+Each port module has
+    unique_id() -> str        the chip's id, lower-case hex
+    reset_cause() -> int      one of the numbers below, sent under key -4
+    read_mv(adc) -> int       one reading of a machine.ADC, mV at the pin
+    retained() -> bytes       what `retain` stored before a reset, b"" after a power loss
+    retain(data)              keep at most RETAIN_MAX bytes over a reset (not over a power loss)
+    watchdog(timeout_ms)      an object with feed()
+    sleep_ms(ms)              the deepest sleep that keeps RAM; the serial line is deaf meanwhile
+    count_pulses(pin)         DeviceError("config"): no port counts pulses yet
+"""
+
+import sys
+
+UNKNOWN, POWER_ON, RESET_PIN, WATCHDOG, DEEP_SLEEP, SOFT_RESET = range(6)
+RETAIN_MAX = 11
+
+_FAMILY = sys.platform if sys.platform in ("esp32", "rp2") else "unix"
+port = __import__("firmware.ports." + _FAMILY, None, None, ("port",))

@@ -1,0 +1,35 @@
+"""Time since start, of ticks that wrap after 12 days. No part of the firmware has another clock."""
+
+import time
+
+
+class Uptime:
+    """Monotonic milliseconds since the board's boot. Must be looked at every six days; every loop does."""
+
+    def __init__(self):
+        self._last = time.ticks_ms()
+        self._ms = 0
+
+    def ms(self):
+        """Return the milliseconds since start (a plain int that does not wrap)."""
+        now = time.ticks_ms()
+        self._ms += time.ticks_diff(now, self._last)
+        self._last = now
+        return self._ms
+
+    def s(self):
+        """Return the whole seconds since start."""
+        return self.ms() // 1000
+
+    def of_ticks(self, ticks_ms):
+        """Return when, in milliseconds since start, time.ticks_ms() was `ticks_ms` (at most six days ago or ahead)."""
+        return self.ms() + time.ticks_diff(ticks_ms, self._last)
+
+    def u32(self):
+        """Return the clock of the serial link: milliseconds, unsigned 32 bit."""
+        return self.ms() & 0xFFFFFFFF
+
+
+def diff_u32(a, b):
+    """Return a - b, two clocks of the serial link at most 24 days apart, as a signed number."""
+    return ((a - b + 0x80000000) & 0xFFFFFFFF) - 0x80000000

@@ -1,0 +1,93 @@
+"""The board's two files: config.json (what it is) and secret.json (its key). Checked once, at start."""
+
+import json
+
+from firmware.wire.errors import DeviceError
+
+NODE = "node"
+BRIDGE = "bridge"
+RADIO = "radio"
+SERIAL = "serial"
+
+# The LoRa plan's numbers: name, lowest, highest.
+PLAN = (
+    ("freq_hz", 150_000_000, 960_000_000),
+    ("sf", 5, 12),
+    ("bw_hz", 7_800, 500_000),
+    ("cr", 5, 8),
+    ("power_dbm", -17, 22),
+    ("sync", 0, 255),
+)
+
+
+def _load(path):
+    try:
+        with open(path) as file:
+            found = json.load(file)
+    except OSError:
+        raise DeviceError("config", "%s is missing: flash this board" % path)
+    except ValueError:
+        raise DeviceError("config", "%s is no JSON: flash this board" % path)
+    if not isinstance(found, dict):
+        raise DeviceError("config", "%s holds no object" % path)
+    return found
+
+
+def need(table, key, kind, where="config.json"):
+    """Return table[key], which must be of type `kind`. DeviceError("config")."""
+    value = table.get(key)
+    if type(value) is not kind:
+        raise DeviceError("config", '%s: "%s" is missing or wrong' % (where, key))
+    return value
+
+
+def check_plan(plan):
+    """Check the numbers of a LoRa plan (dict). DeviceError("config") names the one that is wrong."""
+    for name, low, high in PLAN:
+        value = plan.get(name)
+        if type(value) is not int or not low <= value <= high:
+            raise DeviceError("config", "plan: %s must be %d to %d" % (name, low, high))
+
+
+def load(root):
+    """Return the configuration (dict) below `root`. DeviceError("config")."""
+    config = _load(root + "config.json")
+    if config.get("v") != 1:
+        raise DeviceError("config", "config.json is not version 1: flash this board with matching tools")
+    for key in ("board", "role", "uid"):
+        need(config, key, str)
+    config.setdefault("link", RADIO)
+    if config["role"] == BRIDGE or config["link"] == RADIO:
+        need(config, "radio", dict)
+        check_plan(need(config, "plan", dict))
+    if config["role"] == NODE:
+        need(config, "kid", str)
+        need(config, "service", str)
+        if not 1 <= need(config, "report_s", int) <= 86400:
+            raise DeviceError("config", "config.json: report_s must be 1 to 86400")
+    return config
+
+
+def _hex(text, size, where):
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if len(data) not in size:
+        raise DeviceError("config", "secret.json: %s is no hex of the right length" % where)
+    return data
+
+
+def load_secret(root, config):
+    """Return (kid, secret) as bytes. DeviceError("config"), or "identity" when it was made for another board."""
+    table = _load(root + "secret.json")
+    if need(table, "kid", str, "secret.json") != config["kid"]:
+        raise DeviceError("config", "secret.json is of kid %s, config.json of %s" % (table["kid"], config["kid"]))
+    check_identity(need(table, "uid", str, "secret.json"), config["uid"], "secret.json")
+    return _hex(table["kid"], (2, 4), "kid"), _hex(need(table, "secret", str, "secret.json"), (16,), "secret")
+
+
+def check_identity(found, expected, what):
+    """DeviceError("identity") unless both ids are the same: a cloned image or a swapped board must not send."""
+    if found.lower() != expected.lower():
+        raise DeviceError("identity", "%s is of %s, config.json of %s: flash this board" % (what, found, expected))

@@ -1,0 +1,51 @@
+"""The ESP32 family."""
+
+import machine
+
+from firmware.wire.errors import DeviceError
+
+_CAUSES = ((machine.PWRON_RESET, 1), (machine.HARD_RESET, 2), (machine.WDT_RESET, 3), (machine.DEEPSLEEP_RESET, 4))
+
+
+def unique_id():
+    """Return the factory's MAC address, hex."""
+    return machine.unique_id().hex()
+
+
+def reset_cause():
+    """Return why the board started, as a number of firmware.ports; a brown-out looks like power."""
+    found = machine.reset_cause()
+    for cause, number in _CAUSES:
+        if found == cause:
+            return number
+    return 5
+
+
+def read_mv(adc):
+    """Return one reading in mV, by the factory's calibration."""
+    return adc.read_uv() // 1000
+
+
+def retained():
+    """Return what the RTC's memory kept over the reset or the deep sleep."""
+    return machine.RTC().memory()
+
+
+def retain(data):
+    """Keep `data` in the RTC's memory."""
+    machine.RTC().memory(data)
+
+
+def watchdog(timeout_ms):
+    """Return the task watchdog."""
+    return machine.WDT(timeout=timeout_ms)
+
+
+def sleep_ms(ms):
+    """Sleep lightly."""
+    machine.lightsleep(ms)
+
+
+def count_pulses(pin):
+    """A PCNT unit's place; none is written yet."""
+    raise DeviceError("config", "this port counts no pulses (pin %d)" % pin)
