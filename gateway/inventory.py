@@ -195,11 +195,11 @@ def _build(path: Path, top: Node, name: str) -> Inventory:
 
 
 def _entries(report: inventory_checks.Report, section: str) -> dict[str, Any]:
-    """The entries of a section that are right in themselves; the faults of the others go to the report."""
+    """The entries of a section. Faults go to the report, and the entry stays without the keys that they are in."""
     node = report.top.get(section)
     if node is None or node.value is None:
         if section in ("sites", "boards"):
-            report.add((), "needs '{key}'", key=section)
+            report.need((), section)
         return {}
     if not isinstance(node.value, dict):
         report.add((section,), "must be a map of names")
@@ -209,10 +209,14 @@ def _entries(report: inventory_checks.Report, section: str) -> dict[str, Any]:
     for key, child in node.value.items():
         if not inventory_entries.NAME.fullmatch(key):
             report.add((section, key), "the name '{name}' may hold letters, digits, '.' and '-' only", name=key)
+        raw = yamlfile.plain(child)
         try:
-            found[key] = model.model_validate(yamlfile.plain(child))
+            found[key] = model.model_validate(raw)
         except ValidationError as error:
             report.add_pydantic(section, key, model, error)
+            if isinstance(raw, dict):
+                right = {name: value for name, value in raw.items() if (section, key, name) not in report.broken}
+                found[key] = model.model_validate(inventory_entries.SUBSTITUTES[section] | right)
     return found
 
 

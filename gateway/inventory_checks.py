@@ -16,34 +16,47 @@ Loc = tuple[str | int, ...]
 
 @dataclass
 class Report:
-    """Faults of one file, as they are found."""
+    """Faults of one file, as they are found. What is `broken` has its fault already: what follows from it is none."""
 
     name: str
     top: Node
     faults: list[Fault] = field(default_factory=list)
+    broken: set[Loc] = field(default_factory=set)
+
+    def need(self, loc: Loc, key: str, text: str = "needs '{key}'", /, **values: object) -> None:
+        """A fault of the entry at `loc`, which lacks a key."""
+        if (*loc, key) not in self.broken:
+            self.add(loc, text, at_key=True, key=key, **values)
 
     def add(self, loc: Loc, text: str, /, *, at_key: bool = False, **values: object) -> None:
         """A fault at a path of keys; `at_key` points to the key instead of the value."""
+        if loc[:3] in self.broken:
+            return
         node = self.top.find(loc)
         line, col = node.key_at if at_key or isinstance(node.value, dict | list) else (node.line, node.col)
         if not loc:
             line, col = 1, 1
         place = ".".join(str(key) for key in loc)
         text = "{place}: " + text if place else text
-        self.faults.append(Fault(self.name, line, col, text, {"place": place, **values}))
+        shown = {key: _short(value) for key, value in values.items()}
+        self.faults.append(Fault(self.name, line, col, text, {"place": place, **shown}))
 
     def unknown(self, loc: Loc, word: str, known: Iterable[str], what: str = "key") -> None:
-        """A word that is none of the known ones, with the nearest of them or, of a few, all."""
+        """A word that is none of the known ones, with the nearest of them or, of a few, all. A key that was meant is not
+        missing besides."""
         names = [str(name) for name in known]
         near = get_close_matches(word, names, n=1, cutoff=0.6)
         values: dict[str, object] = {"word": word, "near": near[0] if near else ", ".join(sorted(names)[:12])}
         text = f"unknown {what} '{{word}}'"
         text += " (did you mean '{near}'?)" if near else " (known: {near})" if names else ""
         self.add(loc, text, at_key=what == "key", **values)
+        if near and what == "key":
+            self.broken.add((*loc[:-1], near[0]))
 
     def add_pydantic(self, section: str, key: str, model: type[BaseModel], error: ValidationError) -> None:
-        """The faults that pydantic found in an entry, in our words."""
-        for fault in error.errors(include_url=False):
+        """The faults that pydantic found in an entry, in our words; the keys that they are in count as broken."""
+        found = error.errors(include_url=False)
+        for fault in found:
             loc: Loc = (section, key, *fault["loc"])
             kind = fault["type"]
             if kind == "extra_forbidden":
@@ -51,11 +64,12 @@ class Report:
             elif kind == "literal_error":
                 self._choice(loc, fault)
             elif kind == "missing":
-                self.add(loc[:-1], "needs '{key}'", at_key=True, key=loc[-1])
+                self.need(loc[:-1], str(loc[-1]))
             elif kind == "string_type":
                 self._string(loc)
             else:
                 self.add(loc, SENTENCES.get(kind, "{msg}"), msg=fault["msg"], **fault.get("ctx", {}))
+        self.broken |= {(section, key, *fault["loc"][:1]) for fault in found}
 
     def _choice(self, loc: Loc, fault: Any) -> None:
         word = self.top.find(loc).text
@@ -72,6 +86,11 @@ class Report:
         else:
             self.add(loc, "must be a text")
 
+
+
+def _short(value: object) -> object:
+    """A value for a message: a screen's width of it is enough."""
+    return value[:60] + "..." if isinstance(value, str) and len(value) > 80 else value
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,14 @@ class Board(Entry):
 
 SECTIONS: Mapping[str, type[Entry]] = {"sites": Site, "plans": Plan, "gateways": Gateway, "boards": Board}
 
+# What stands for a key that an entry must have and that is missing or wrong, while its other keys are checked.
+SUBSTITUTES: dict[str, dict[str, object]] = {
+    "sites": {},
+    "plans": {"freq_hz": 868_100_000, "sf": 9},
+    "gateways": {"position": [0, 0]},
+    "boards": {"type": "", "position": [0, 0]},
+}
+
 
 def keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     """The keys that an entry knows at a place inside it, for a suggestion."""

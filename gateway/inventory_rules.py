@@ -26,7 +26,7 @@ def _references(fleet: Fleet, report: Report) -> None:
     for section, entries in (("gateways", fleet.gateways), ("boards", fleet.boards)):
         for name, entry in entries.items():
             if entry.site is None and len(fleet.sites) > 1:
-                report.add((section, name), "needs 'site': there are several", at_key=True)
+                report.need((section, name), "site", "needs 'site': there are several")
             elif entry.site is not None and entry.site not in _written(report, "sites"):
                 report.unknown((section, name, "site"), entry.site, fleet.sites, "site")
     for name, site in fleet.sites.items():
@@ -59,7 +59,7 @@ def _bridges(fleet: Fleet, report: Report) -> None:
     bridged = {board.gateway for board in fleet.boards.values() if board.role == "bridge"}
     bridged_sites = {fleet.site(gateway) for name, gateway in fleet.gateways.items() if name in bridged}
     radio_sites = {fleet.site(board) for board in fleet.boards.values() if fleet.link(board) == "radio"}
-    whole = len(_written(report, "boards")) == len(fleet.boards)
+    whole = not any(loc[0] == "boards" and loc[-1] in ("role", "link", "gateway", "site") for loc in report.broken)
     for name, gateway in fleet.gateways.items():
         site = fleet.site(gateway)
         if site in radio_sites and site not in bridged_sites and whole:
@@ -88,7 +88,7 @@ def _kind(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     if board.gateway is not None and board.gateway not in _written(report, "gateways"):
         report.unknown((*loc, "gateway"), board.gateway, fleet.gateways, "gateway")
     if board.gateway is None and fleet.link(board) == "serial":
-        report.add(loc, "is wired and needs 'gateway': whose port does it hang on?", at_key=True)
+        report.need(loc, "gateway", "is wired and needs 'gateway': whose port does it hang on?")
     gateway = fleet.gateways.get(board.gateway or "")
     if gateway is not None and fleet.site(gateway) != fleet.site(board):
         report.add((*loc, "gateway"), "gateway {name} belongs to site {site}", name=board.gateway, site=fleet.site(gateway))
@@ -103,7 +103,7 @@ def _identity(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
         if board.service is not None:
             report.add((*loc, "service"), "a radio bridge has no service")
     elif not board.kids:
-        report.add(loc, "needs 'kids', such as kids: [\"0001\"]", at_key=True)
+        report.need(loc, "kids", "needs 'kids', such as kids: [\"0001\"]")
     kind = fleet.presets.boards.get(board.type)
     if kind is not None and board.uid is not None and len(board.uid) != 2 * kind.uid_bytes:
         report.add((*loc, "uid"), "a {type} has a unique id of {digits} hexadecimal digits",
@@ -114,7 +114,7 @@ def _service(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     if board.role == "bridge":
         return
     if board.service is None:
-        report.add(loc, "needs 'service' (known: {known})", at_key=True, known=", ".join(fleet.presets.services))
+        report.need(loc, "service", "needs 'service' (known: {known})", known=", ".join(fleet.presets.services))
         return
     service = fleet.presets.services.get(board.service)
     if service is None:
@@ -124,8 +124,8 @@ def _service(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
         _part(fleet, report, (*loc, "sensors", part), sensor, service)
     for part, (required, drivers) in service.sensors.items():
         if required and part not in board.sensors:
-            report.add(loc, "service {service} needs the sensor '{part}' ({drivers})", at_key=True,
-                       service=board.service, part=part, drivers=", ".join(drivers))  # fmt: skip
+            report.need(loc, "sensors", "service {service} needs the sensor '{part}' ({drivers})",
+                        service=board.service, part=part, drivers=", ".join(drivers))  # fmt: skip
     _settings(report, loc, board, service)
 
 
@@ -161,7 +161,7 @@ def _settings(report: Report, loc: Loc, board: Board, service: Service) -> None:
             report.add(at, "must be within {lo} to {hi}", lo=limits.lo, hi=limits.hi)
     for key, setting in service.settings.items():
         if setting.required and key not in board.settings:
-            report.add((*loc, "settings") if board.settings else loc, "needs '{key}'", at_key=True, key=key)
+            report.need((*loc, "settings"), key)
     for small, large in service.less:
         if small in board.settings and large in board.settings and board.settings[small] >= board.settings[large]:
             report.add((*loc, "settings", small), "must be less than {other}", other=large)
@@ -178,14 +178,14 @@ def _radio(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
         place: Loc = (*loc, "radio", "module") if isinstance(report.top.find((*loc, "radio")).value, dict) else (*loc, "radio")
         report.unknown(place, board.radio.module, fleet.presets.radios, "radio module")
     elif module is None and kind is not None:
-        report.add(loc, "needs 'radio' (known: {known})", at_key=True, known=", ".join(sorted(fleet.presets.radios)))
+        report.need(loc, "radio", "needs 'radio' (known: {known})", known=", ".join(sorted(fleet.presets.radios)))
     elif module is not None and kind is not None:
         wiring = fleet.radio_wiring(board, module)
         for pin in (*RADIO_PINS, *module.needs):
             if pin not in wiring:
                 report.add((*loc, "radio"), "{module} needs the pin '{pin}'", at_key=True, module=module.name, pin=pin)
-    if fleet.plan(board) is None:
-        report.add(loc, "needs 'plan', here or at its site", at_key=True)
+    if fleet.plan(board) is None and ("sites", fleet.site(board), "plan") not in report.broken:
+        report.need(loc, "plan", "needs 'plan', here or at its site")
 
 
 def _airtime(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
@@ -258,7 +258,11 @@ def _wired(fleet: Fleet, board: Board) -> list[tuple[Loc, str, str, int]]:
 
 def _place(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     """Latitude and longitude swapped puts a board on another continent."""
-    near = [gateway.position for gateway in fleet.gateways.values() if fleet.site(gateway) == fleet.site(board)]
+    near = [
+        gateway.position
+        for name, gateway in fleet.gateways.items()
+        if fleet.site(gateway) == fleet.site(board) and ("gateways", name, "position") not in report.broken
+    ]
     if near and min(distance_m(place, board.position) for place in near) > NEAR_M:
         report.add((*loc, "position"), "is over {km} km from every gateway of its site: [latitude, longitude] swapped?",
                    km=NEAR_M // 1000)  # fmt: skip
