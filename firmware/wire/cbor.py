@@ -68,6 +68,8 @@ def _put(buf, pos, obj, link, depth):
     if obj is None and link:
         buf[pos] = 0xF6
         return pos + 1
+    if kind is dict and depth < DEPTH_MAX:
+        return _put_map(buf, pos, obj, link, depth + 1)
     if kind is str or isinstance(obj, (bytes, bytearray, memoryview)):
         major = 0x40
         if kind is str:
@@ -84,7 +86,7 @@ def _put(buf, pos, obj, link, depth):
             for item in obj:
                 pos = _put(buf, pos, item, link, depth + 1)
             return pos
-        if kind is dict or (kind is Pairs and link):
+        if kind is Pairs and link:
             return _put_map(buf, pos, obj, link, depth + 1)
     raise WireError("cbor")
 

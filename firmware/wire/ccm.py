@@ -1,9 +1,10 @@
 """AES-CCM-16-64-128 (RFC 3610 with a 13-byte nonce and an 8-byte tag), on what the interpreter has.
 
-Boards have only ECB and CBC in `cryptolib`; a host has the whole mode in `cryptography`. Both give the same class.
-`Ccm(key)`: `seal_into(nonce, aad, buf, start, n)` encrypts buf[start:start+n] in place and writes the tag behind it;
-`open(nonce, aad, body)` returns the plaintext of body = ciphertext + tag, or None when the tag is bad.
+Boards have only ECB and CBC in `cryptolib`; a host has the whole mode in `cryptography`. Both give the same class. The
+additional data is `prefix` + buf[:at] (together 1 to 46 bytes, on hosts any length), the data at most 255 bytes.
 """
+
+from .errors import WireError
 
 try:
     from cryptography.exceptions import InvalidTag
@@ -12,125 +13,110 @@ except ImportError:
     from cryptolib import aes
 
     AESCCM = None
-
-# Room of the board's construction: B0, the AAD's two or three blocks, and at most 255 bytes, which is a whole frame.
-_AAD_MAX = 46
-_DATA_MAX = 255
-_ZERO = bytes(16)
+    # Shared by all keys, so that sealing allocates nothing per block: A0, A1, ... and B0, additional data, data.
+    _stream = bytearray(16 + 256)
+    _blocks = bytearray(16 + 48 + 256)
 
 
 class _HostCcm:
     def __init__(self, key):
-        aead = AESCCM(key, 8)
-        self._encrypt = aead.encrypt
-        self._decrypt = aead.decrypt
+        self._aead = AESCCM(key, 8)
 
-    def seal_into(self, nonce, aad, buf, start, n):
-        buf[start : start + n + 8] = self._encrypt(nonce, bytes(buf[start : start + n]), aad)
+    def seal_into(self, nonce, prefix, buf, at, n):
+        """Encrypt buf[at:at+n] in place (bytearray), put the tag behind it and return where that ends."""
+        end = at + n + 8
+        buf[at:end] = self._aead.encrypt(nonce, bytes(buf[at : at + n]), prefix + bytes(buf[:at]))
+        return end
 
-    def open(self, nonce, aad, body):
+    def open(self, nonce, prefix, buf, at, end):
+        """Return the plaintext of buf[at:end], ciphertext and tag. WireError("auth")."""
         try:
-            return self._decrypt(nonce, body, aad)
+            return self._aead.decrypt(nonce, buf[at:end], prefix + buf[:at])
         except InvalidTag:
-            return None
+            raise WireError("auth")
+
+
+def _append(end, data, start, stop):
+    # Copy data[start:stop] into the blocks and fill the last one with zeros; return its end.
+    while start < stop or end & 15:
+        _blocks[end] = data[start] if start < stop else 0
+        start += 1
+        end += 1
+    return end
 
 
 class _BoardCcm:
-    """CTR out of ECB, CBC-MAC out of CBC, without an allocation per block: the scratch is shared by all keys.
+    """CTR out of ECB, CBC-MAC out of CBC.
 
     A cryptolib CBC object cannot be started again, and a new one costs 320 bytes. So one is kept, and the first block
     of each message cancels what the object still holds from the last one (`_chain`).
     """
-
-    _blocks = None  # B0, AAD, data; made when the first key is
-    _stream = None  # A0, A1, ...
 
     def __init__(self, key):
         self._key = key
         self._ecb = aes(key, 1)
         self._cbc = None
         self._chain = bytearray(16)
-        if _BoardCcm._blocks is None:
-            _BoardCcm._blocks = bytearray(16 + 48 + 256)
-            _BoardCcm._stream = bytearray(16 + 256)
 
-    def _keystream(self, nonce, n):
-        stream = self._stream
-        for i in range((n + 31) >> 4):
-            at = i << 4
-            stream[at] = 1
-            stream[at + 1 : at + 14] = nonce
-            stream[at + 14] = 0
-            stream[at + 15] = i
-        view = memoryview(stream)[: at + 16]
+    def _run(self, nonce, prefix, buf, at, n, opening):
+        # En- or decrypts in place; leaves the tag in the first 8 bytes of the stream.
+        end = (n + 31) & 0x1F0
+        for i in range(0, end, 16):
+            _stream[i] = 1
+            _stream[i + 1 : i + 14] = nonce
+            _stream[i + 14] = 0
+            _stream[i + 15] = i >> 4
+        view = memoryview(_stream)[:end]
         self._ecb.encrypt(view, view)
 
-    def _xor(self, buf, start, n):
-        stream = self._stream
+        _blocks[0] = 0x59  # additional data, an 8-byte tag, a 2-byte length
+        _blocks[1:14] = nonce
+        _blocks[14] = _blocks[16] = 0
+        _blocks[15] = n
+        end = 18 + len(prefix)
+        _blocks[17] = end - 18 + at
+        _blocks[18:end] = prefix
+        end = _append(end, buf, 0, at)
+        if not opening:
+            end = _append(end, buf, at, at + n)
         for i in range(n):
-            buf[start + i] ^= stream[16 + i]
+            buf[at + i] ^= _stream[16 + i]
+        if opening:
+            end = _append(end, buf, at, at + n)
 
-    def _mac(self, nonce, aad, buf, start, n):
-        # Leaves the tag in the first 8 bytes of the stream, where A0's block is.
-        blocks = self._blocks
-        blocks[0] = 0x59  # AAD present, 8-byte tag, 2-byte length
-        blocks[1:14] = nonce
-        blocks[14] = 0
-        blocks[15] = n
-        blocks[16] = 0
-        blocks[17] = len(aad)
-        end = 18 + len(aad)
-        blocks[18:end] = aad
-        while end & 15:
-            blocks[end] = 0
-            end += 1
-        for i in range(n):
-            blocks[end + i] = buf[start + i]
-        end += n
-        while end & 15:
-            blocks[end] = 0
-            end += 1
-        if self._cbc is None:
-            self._cbc = aes(self._key, 2, _ZERO)
-            self._chain[:] = _ZERO
         chain = self._chain
-        for i in range(16):
-            blocks[i] ^= chain[i]
-        view = memoryview(blocks)[:end]
-        # An interrupt between these lines would leave object and chain apart; then the next message starts anew.
         cbc = self._cbc
+        if cbc is None:
+            cbc = aes(self._key, 2, bytes(16))
+            chain[:] = bytes(16)
+        for i in range(16):
+            _blocks[i] ^= chain[i]
+        view = memoryview(_blocks)[:end]
+        # An interrupt between these lines leaves object and chain apart; then the next message makes a new object.
         self._cbc = None
         cbc.encrypt(view, view)
-        stream = self._stream
-        for i in range(16):
-            chain[i] = blocks[end - 16 + i]
-        for i in range(8):
-            stream[i] ^= chain[i]
+        chain[:] = view[end - 16 :]
         self._cbc = cbc
-
-    def seal_into(self, nonce, aad, buf, start, n):
-        if n > _DATA_MAX or not 0 < len(aad) <= _AAD_MAX:
-            raise ValueError("length")
-        self._keystream(nonce, n)
-        self._mac(nonce, aad, buf, start, n)
-        self._xor(buf, start, n)
-        stream = self._stream
         for i in range(8):
-            buf[start + n + i] = stream[i]
+            _stream[i] ^= chain[i]
 
-    def open(self, nonce, aad, body):
-        n = len(body) - 8
-        if not 0 <= n <= _DATA_MAX or not 0 < len(aad) <= _AAD_MAX:
-            raise ValueError("length")
-        plain = bytearray(body)
-        self._keystream(nonce, n)
-        self._xor(plain, 0, n)
-        self._mac(nonce, aad, plain, 0, n)
-        stream = self._stream
+    def seal_into(self, nonce, prefix, buf, at, n):
+        self._run(nonce, prefix, buf, at, n, False)
+        end = at + n
+        for i in range(8):
+            buf[end + i] = _stream[i]
+        return end + 8
+
+    def open(self, nonce, prefix, buf, at, end):
+        n = end - at - 8
+        plain = bytearray(buf)
+        self._run(nonce, prefix, plain, at, n, True)
         wrong = 0
         for i in range(8):
-            wrong |= stream[i] ^ body[n + i]
-        return None if wrong else bytes(plain[:n])
+            wrong |= _stream[i] ^ buf[at + n + i]
+        if wrong:
+            raise WireError("auth")
+        return bytes(plain[at : at + n])
 
 
 Ccm = _HostCcm if AESCCM else _BoardCcm

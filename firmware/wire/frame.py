@@ -60,18 +60,26 @@ def parse(buf):
     return frame
 
 
+def put_header(buf, kid, piv, down, hop):
+    """Write the header into `buf` (bytearray), without garbage; return its length."""
+    piv_len = 1
+    while piv >> (piv_len << 3):
+        piv_len += 1
+    if len(kid) not in (2, 4) or piv < 1 or piv_len > 4:
+        raise ValueError("kid or PIV")
+    buf[0] = VERSION | piv_len | (DOWN if down else 0) | (HOP if hop else 0) | (LONG_KID if len(kid) == 4 else 0)
+    at = 1
+    for byte in kid:
+        buf[at] = byte
+        at += 1
+    while piv_len:
+        piv_len -= 1
+        buf[at] = piv >> (piv_len << 3) & 255
+        at += 1
+    return at
+
+
 def header(kid, piv, down=False, hop=False):
     """Return the header: flags, kid (2 or 4 bytes), PIV (1..2^32-1) in its shortest form."""
-    if len(kid) not in (2, 4) or not 0 < piv <= 0xFFFFFFFF:
-        raise ValueError("kid or PIV")
-    piv_len = 1
-    while piv >> (8 * piv_len):
-        piv_len += 1
-    flags = VERSION | piv_len
-    if down:
-        flags |= DOWN
-    if hop:
-        flags |= HOP
-    if len(kid) == 4:
-        flags |= LONG_KID
-    return bytes((flags,)) + kid + piv.to_bytes(piv_len, "big")
+    buf = bytearray(9)
+    return bytes(buf[: put_header(buf, kid, piv, down, hop)])

@@ -1,39 +1,26 @@
 """Keys, nonce and the sealed frame (README.md, section 1). One code for boards and hosts."""
 
-import hashlib
+from hashlib import sha256
 
 from .ccm import Ccm
 from .errors import WireError
-from .frame import FRAME_MAX, HOP_LEN, TAG_LEN, header
+from .frame import FRAME_MAX, HOP_LEN, TAG_LEN, put_header
 
-try:
-    from hmac import digest as _hmac_c
-except ImportError:
-    _hmac_c = None
-
-# The Enc_structure of RFC 9052 as far as it is always the same: ["Encrypt0", h'', ...
-_AAD = b"\x83\x68Encrypt0\x40"
-_AADS = tuple(_AAD + bytes((0x40 | n,)) for n in range(10))
-
-
-def _hmac_sha256(key, message):
-    # RFC 2104 for keys of at most 64 bytes; boards have no hmac module.
-    pad = key + bytes(64 - len(key))
-    inner = hashlib.sha256(bytes(b ^ 0x36 for b in pad))
-    inner.update(message)
-    outer = hashlib.sha256(bytes(b ^ 0x5C for b in pad))
-    outer.update(inner.digest())
-    return outer.digest()
+# The Enc_structure of RFC 9052 up to the header, by the header's length: ["Encrypt0", h'', header].
+_PREFIXES = tuple(b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(10))
 
 
 def hmac_sha256(key, message):
-    """Return HMAC-SHA256 (32 bytes) of `message` (bytes) under a key of at most 64 bytes."""
-    return _hmac_c(key, message, "sha256") if _hmac_c else _hmac_sha256(key, message)
+    """Return HMAC-SHA256 (RFC 2104; 32 bytes) of `message` under a key of at most 64 bytes. Boards have no hmac module."""
+    key = int.from_bytes(key + bytes(64 - len(key)), "big")
+    for pad in (b"\x36", b"\x5c"):
+        message = sha256((key ^ int.from_bytes(pad * 64, "big")).to_bytes(64, "big") + message).digest()
+    return message
 
 
 def hkdf_sha256(secret, info, length):
     """Return `length` (at most 32) bytes by HKDF-SHA256 (RFC 5869) with an empty salt."""
-    return hmac_sha256(hmac_sha256(bytes(32), secret), info + b"\x01")[:length]
+    return hmac_sha256(hmac_sha256(b"", secret), info + b"\x01")[:length]
 
 
 class Keys:
@@ -45,41 +32,32 @@ class Keys:
         self.k_dn = k_dn
         self.iv = iv
         self.k_hop = k_hop
-        self._up = None
-        self._dn = None
+        self._ccms = {}
         # RFC 8613 section 5.2: (length, kid on 7, PIV on 5) XOR iv; all but the PIV is the same for ever.
-        self._base = 0
-        if iv:
-            self._base = int.from_bytes(iv, "big") ^ (len(kid) << 96) ^ (int.from_bytes(kid, "big") << 40)
+        self._base = int.from_bytes(iv or b"", "big") ^ (len(kid) << 96) ^ (int.from_bytes(kid, "big") << 40)
 
     def nonce(self, piv):
         """Return the 13-byte nonce of a counter."""
         return (self._base ^ piv).to_bytes(13, "big")
 
-    def aead(self, down):
-        """Return the AES-CCM of one direction (made at its first use); WireError("kid") if the role holds no such key."""
-        ccm = self._dn if down else self._up
-        if ccm is None:
+    def ccm(self, down):
+        """Return the AES-CCM of one direction, made at its first use. WireError("kid") when the role has no such key."""
+        if down not in self._ccms:
             key = self.k_dn if down else self.k_up
-            if key is None:
+            if not key:
                 raise WireError("kid")
-            ccm = Ccm(key)
-            if down:
-                self._dn = ccm
-            else:
-                self._up = ccm
-        return ccm
+            self._ccms[down] = Ccm(key)
+        return self._ccms[down]
 
 
 def derive(secret, kid):
     """Return all Keys of a device: `secret` 16 bytes, `kid` 2 or 4 bytes."""
 
-    def key(ident, kind, length):
-        info = b"\x85" + bytes((0x40 | len(ident),)) + ident + b"\x44jdn1\x0a"
-        info += bytes((0x60 | len(kind),)) + kind + bytes((length,))
-        return hkdf_sha256(secret, info, length)
+    def key(ident, end):
+        # CBOR [ident, h'6a646e31', 10, type, length]
+        return hkdf_sha256(secret, b"\x85" + bytes((0x40 | len(ident),)) + ident + b"\x44jdn1\x0a" + end, end[-1])
 
-    return Keys(kid, key(kid, b"Key", 16), key(b"", b"Key", 16), key(b"", b"IV", 13), key(kid, b"Hop", 16))
+    return Keys(kid, key(kid, b"\x63Key\x10"), key(b"", b"\x63Key\x10"), key(b"", b"\x62IV\x0d"), key(kid, b"\x63Hop\x10"))
 
 
 def hop_tag(keys, data):
@@ -94,30 +72,32 @@ def check_hop(keys, frame):
         raise WireError("hop")
 
 
+def seal_into(keys, out, piv, payload, n, down=False, hop=False):
+    """Put the frame with payload[:n] (n >= 1) into `out` (bytearray of 255), return its length. WireError("long")."""
+    at = put_header(out, keys.kid, piv, down, hop)
+    if at + n + TAG_LEN + (HOP_LEN if hop else 0) > FRAME_MAX:
+        raise WireError("long")
+    for i in range(n):
+        out[at + i] = payload[i]
+    end = keys.ccm(down).seal_into(keys.nonce(piv), _PREFIXES[at], out, at, n)
+    if hop:
+        out[end : end + HOP_LEN] = hop_tag(keys, bytes(out[:end]))
+        end += HOP_LEN
+    return end
+
+
 def seal(keys, piv, payload, down=False, hop=False):
     """Return the frame (bytes) with `payload` (bytes, at least 1). WireError("long") over 255 bytes."""
-    head = header(keys.kid, piv, down, hop)
-    n = len(payload)
-    size = len(head) + n + TAG_LEN
-    if size + (HOP_LEN if hop else 0) > FRAME_MAX:
-        raise WireError("long")
-    buf = bytearray(size)
-    buf[: len(head)] = head
-    buf[len(head) : len(head) + n] = payload
-    keys.aead(down).seal_into(keys.nonce(piv), _AADS[len(head)] + head, buf, len(head), n)
-    done = bytes(buf)
-    return done + hop_tag(keys, done) if hop else done
+    out = bytearray(FRAME_MAX)
+    return bytes(out[: seal_into(keys, out, piv, payload, len(payload), down, hop)])
 
 
 def unseal(keys, frame):
     """Return the payload (bytes) of a Frame. WireError hop (only with k_hop held), then auth."""
-    if frame.hop and keys.k_hop is not None:
+    if frame.hop and keys.k_hop:
         check_hop(keys, frame)
-    n = frame.header_len
-    plain = keys.aead(frame.down).open(keys.nonce(frame.piv), _AADS[n] + frame.buf[:n], frame.body)
-    if plain is None:
-        raise WireError("auth")
-    return plain
+    at = frame.header_len
+    return keys.ccm(frame.down).open(keys.nonce(frame.piv), _PREFIXES[at], frame.buf, at, frame.end)
 
 
 class Sealer:
@@ -130,24 +110,9 @@ class Sealer:
     def __init__(self, keys, hop=False):
         self._keys = keys
         self._hop = hop
-        self._ccm = keys.aead(False)
         self._out = bytearray(FRAME_MAX)
         self._view = memoryview(self._out)
 
     def seal(self, piv, payload, n):
-        """Seal payload[0:n] (n >= 1) under `piv`. WireError("long") when the frame would exceed 255 bytes."""
-        keys = self._keys
-        out = self._out
-        head = header(keys.kid, piv, False, self._hop)
-        at = len(head)
-        size = at + n + TAG_LEN
-        if size + (HOP_LEN if self._hop else 0) > FRAME_MAX:
-            raise WireError("long")
-        out[:at] = head
-        for i in range(n):
-            out[at + i] = payload[i]
-        self._ccm.seal_into(keys.nonce(piv), _AADS[at] + head, out, at, n)
-        if self._hop:
-            out[size : size + HOP_LEN] = hop_tag(keys, self._view[:size])
-            size += HOP_LEN
-        return self._view[:size]
+        """Seal payload[:n] (n >= 1) under `piv`. WireError("long") when the frame would exceed 255 bytes."""
+        return self._view[: seal_into(self._keys, self._out, piv, payload, n, False, self._hop)]
