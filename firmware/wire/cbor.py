@@ -10,6 +10,9 @@ from .errors import WireError
 DEPTH_MAX = 4  # containers inside each other, the outermost counted
 
 
+_NEGATIVE = 1 << 64  # beyond every non-negative integer
+
+
 class Pairs:
     """A map for `dumps_link` whose keys go out in the order given (MicroPython's dicts keep none)."""
 
@@ -157,7 +160,7 @@ def _items(buf, pos, count, link, depth):
 def _other(buf, pos, major, n, link, depth):
     # What is no integer, its head read already.
     if major == 7:
-        if n == 20 or n == 21:
+        if n | 1 == 21:
             return n == 21, pos
         if n == 22 and link:
             return None, pos
@@ -181,17 +184,15 @@ def _other(buf, pos, major, n, link, depth):
     last = -1
     for i in range(0, 2 * n, 2):
         key = items[i]
-        if type(key) is not int:
-            if not link or type(key) is not str or key in out:
+        if link:
+            if type(key) not in (int, str) or key in out:
                 raise WireError("cbor")
-        elif link:
-            if key in out:
+        else:
+            # Bytewise order of the encodings: ascending from 0, then descending from -1. It also finds a key twice.
+            if type(key) is not int or last >= (key if key >= 0 else _NEGATIVE - key):
                 raise WireError("cbor")
-        # Bytewise order of the encodings: ascending from 0, then descending from -1. It also finds a key twice.
-        elif key <= last if key >= 0 else last < 0 and key >= last and out:
-            raise WireError("cbor")
+            last = key if key >= 0 else _NEGATIVE - key
         out[key] = items[i + 1]
-        last = key
     return out, pos
 
 
