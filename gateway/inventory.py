@@ -138,6 +138,11 @@ class Inventory:
     gateways: Mapping[str, Gateway]
     boards: Mapping[str, Board]
     presets: Presets
+    lines: Mapping[str, int]
+
+    def where(self, board: str) -> str:
+        """`boards.yaml:12`: where a board's entry stands."""
+        return f"{self.path}:{self.lines[board]}"
 
     @property
     def nodes(self) -> list[Board]:
@@ -191,7 +196,8 @@ def _build(path: Path, top: Node, name: str) -> Inventory:
     inventory_rules.check(fleet, report)
     if report.faults:
         raise InventoryError(path, report.faults)
-    return _resolve(path, fleet)
+    lines = {key: child.key_at[0] for key, child in top.find(("boards",)).value.items()}
+    return _resolve(path, fleet, lines)
 
 
 def _entries(report: inventory_checks.Report, section: str) -> dict[str, Any]:
@@ -220,7 +226,7 @@ def _entries(report: inventory_checks.Report, section: str) -> dict[str, Any]:
     return found
 
 
-def _resolve(path: Path, fleet: inventory_checks.Fleet) -> Inventory:
+def _resolve(path: Path, fleet: inventory_checks.Fleet, lines: Mapping[str, int]) -> Inventory:
     plans = {key: Plan(name=key, **entry.model_dump()) for key, entry in fleet.plans.items()}
     sites = {key: Site(key, entry.title or key, entry.plan) for key, entry in fleet.sites.items()}
     gateways = {
@@ -229,7 +235,7 @@ def _resolve(path: Path, fleet: inventory_checks.Fleet) -> Inventory:
     }
     make = functools.partial(_board, fleet, plans)
     boards = {key: make(key, entry) for key, entry in fleet.boards.items()}
-    return Inventory(path, sites, plans, gateways, boards, fleet.presets)
+    return Inventory(path, sites, plans, gateways, boards, fleet.presets, lines)
 
 
 def _board(fleet: inventory_checks.Fleet, plans: dict[str, Plan], name: str, entry: inventory_entries.Board) -> Board:

@@ -162,6 +162,11 @@ def _settings(report: Report, loc: Loc, board: Board, service: Service) -> None:
     for key, setting in service.settings.items():
         if setting.required and key not in board.settings:
             report.need((*loc, "settings"), key)
+    for group in service.together:
+        given = [key for key in group if key in board.settings]
+        for key in group if given else ():
+            if key not in given:
+                report.need((*loc, "settings"), key, "'{given}' needs '{key}' too", given=given[0])
     for small, large in service.less:
         if small in board.settings and large in board.settings and board.settings[small] >= board.settings[large]:
             report.add((*loc, "settings", small), "must be less than {other}", other=large)

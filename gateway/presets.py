@@ -76,7 +76,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Service:
-    """What a service needs: sensors by their part in it, settings, and pairs of settings of which the first is less."""
+    """What a service needs: sensors by their part in it, and settings.
+
+    `less`: pairs of settings of which the first is less; `together`: settings of which all are given or none.
+    """
 
     name: str
     title: str
@@ -84,6 +87,7 @@ class Service:
     sensors: dict[str, tuple[bool, tuple[str, ...]]]
     settings: dict[str, Setting]
     less: tuple[tuple[str, str], ...]
+    together: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,9 @@ def _driver(name: str, raw: dict[str, Any]) -> Driver:
 def _service(name: str, raw: dict[str, Any]) -> Service:
     sensors = {part: (spec["required"], tuple(spec["drivers"])) for part, spec in raw["sensors"].items()}
     settings = {key: Setting(**spec) for key, spec in raw["settings"].items()}
-    less = tuple((small, large) for small, large in raw["less"]) if "less" in raw else ()
-    return Service(name, raw["title"], raw["frame_bytes"], sensors, settings, less)
+    less = tuple((small, large) for small, large in raw.get("less", ()))
+    together = tuple(tuple(keys) for keys in raw.get("together", ()))
+    return Service(name, raw["title"], raw["frame_bytes"], sensors, settings, less, together)
 
 
 _MAKE = {"board": _board, "radio": _radio, "driver": _driver, "service": _service}
