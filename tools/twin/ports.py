@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Digital(Protocol):
     """A chip with pins of its own; a level is 0 or 1."""
 
-    on_edge: Callable[[str, int], object]
+    on_edge: Any  # fn(name, level)
 
     def get_pin(self, name: str) -> int: ...
 

@@ -28,7 +28,6 @@ class Pin:
 
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
         self.id = id
-        self._low_idle = True  # of a chip select: nothing was transferred since it went low
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None):
@@ -43,6 +42,8 @@ class Pin:
         port = _town.port
         if level is None:
             port.spend(_town.READ_US)
+            if Select.held is not None:
+                Select.held.wake()
             return port.call(_town.PIN_GET, self.id)
         select = _selects.get(self.id)
         if select is not None:
@@ -77,6 +78,8 @@ class Pin:
 class Select:
     """Chip select of an SPI chip. What happens while it is low is one transaction of the chip, and one request."""
 
+    held = None  # the one that is low and has not yet done anything
+
     def __init__(self, pin):
         self.pin = pin
         self.low = False
@@ -87,10 +90,16 @@ class Select:
         if not level:
             self.low = True
             self.used = False
+            Select.held = self
         elif self.low:
             self.low = False
-            if not self.used:  # the falling edge alone wakes a sleeping chip
-                _town.port.call(_town.SPI, self.pin)
+            if Select.held is self:
+                self.wake()
+
+    def wake(self):
+        """The falling edge alone wakes a sleeping chip."""
+        Select.held = None
+        _town.port.call(_town.SPI, self.pin)
 
 
 class SPI:
@@ -124,6 +133,7 @@ class SPI:
         if select.used:
             raise NotImplementedError("the twin takes one SPI transfer each time chip select is low")
         select.used = True
+        Select.held = None
         port.spend(n * 8_000_000 // self.baudrate + 2)
         port.send(_town.SPI, select.pin, write_buf, n)
         read_buf[:] = port.reply(n)
