@@ -1,0 +1,27 @@
+"""The firmware's budgets hold: every row of the bench is checked in every run."""
+
+import importlib.util
+
+import mp
+import pytest
+
+spec = importlib.util.spec_from_file_location("bench_budgets", mp.ROOT / "tests/bench/budgets.py")
+budgets = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(budgets)
+
+
+def test_budgets_hold():
+    rows = budgets.measure(quick=True)["rows"]
+    for row in rows:
+        print(f"{row['what']}: {row['value']} {row['unit']} (promised {row['limit']})")
+    assert len(rows) >= 9
+    assert not [row for row in rows if not row["holds"]]
+
+
+def test_a_budget_can_be_missed():
+    assert not budgets.row("x", 11, 10)["holds"]
+
+
+@pytest.mark.parametrize("name", ["frame.py", "seal.py", "cbor.py", "hdlc.py"])
+def test_the_wire_is_all_there(name):
+    assert budgets.wire_mpy_bytes()[name] > 100
