@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     class Random(Protocol):
         """The part of `random.Random` that a chip needs."""
 
-        def getrandbits(self, k: int, /) -> int: ...
+        def getrandbits(self, __k: int) -> int: ...
 
     class Air(Protocol):
         """What a radio chip asks of the ether around it."""
