@@ -50,10 +50,12 @@ class Stream:
 
 
 class A02YYUW:
-    """The sensor on a machine.UART of 9600 baud, 8N1, whose read does not wait."""
+    """The sensor on a machine.UART of 9600 baud, 8N1, whose read does not wait; `power`: the pin that switches it on for
+    a burst (it draws 8 mA), or None."""
 
-    def __init__(self, uart):
+    def __init__(self, uart, power=None):
         self._uart = uart
+        self._power = power
         self._chunk = bytearray(16)
 
     async def read_burst(self, n=9):
@@ -61,6 +63,15 @@ class A02YYUW:
 
         DeviceError: sensor_silent (no byte), sensor_checksum (no sound frame), sensor_range (no distance in range).
         """
+        if self._power is None:
+            return await self._burst(n)
+        self._power.value(1)
+        try:
+            return await self._burst(n)
+        finally:
+            self._power.value(0)
+
+    async def _burst(self, n):
         uart = self._uart
         while uart.any():
             uart.readinto(self._chunk)  # what waited in the buffer is old
@@ -89,4 +100,4 @@ class A02YYUW:
 
 
 def make(spec, buses):
-    return A02YYUW(buses.uart(spec, BAUD))
+    return A02YYUW(buses.uart(spec, BAUD), buses.power(spec))

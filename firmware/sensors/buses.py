@@ -26,3 +26,7 @@ class Buses:
     def pin(self, spec):
         """Return machine.Pin of spec["pin"], as it is after a reset."""
         return Pin(spec["pin"])
+
+    def power(self, spec):
+        """Return the pin that switches the sensor's supply, off, or None where it is always on."""
+        return Pin(spec["power"], Pin.OUT, value=0) if spec.get("power") is not None else None

@@ -30,11 +30,11 @@ class Bay:
     """
 
     def __init__(self, settings):
-        self._enter_nt = settings.get("enter_nt", 4000)
-        self._leave_nt = settings.get("leave_nt", 2400)
+        self._enter_nt = settings.get("enter_nt", 3000)
+        self._leave_nt = settings.get("leave_nt", 2000)
         self._dwell_s = settings.get("dwell_s", 30)
         self._sample_s = settings.get("sample_s", 10)
-        self._drift_s = settings.get("drift_s", 1200)
+        self._drift_s = settings.get("drift_s", 600)
         if not 0 < self._leave_nt < self._enter_nt or self._dwell_s < 2 * self._sample_s or self._drift_s < 1:
             raise DeviceError("config", "parking")
         self.occupied = None

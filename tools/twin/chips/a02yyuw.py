@@ -26,7 +26,8 @@ class A02YYUW:
     """The sensor on its UART.
 
     distance_mm(t_us): true distance to the surface; air_c(t_us): air temperature between. outliers: share of frames with
-    a false echo or none; damage: share of bytes with a wrong bit or missing. Attributes `powered`, `silent` (a dead part).
+    a false echo or none; damage: share of bytes with a wrong bit or missing. Attributes: `powered` (also pin "power"),
+    `silent` (a dead part).
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class A02YYUW:
         bias_mm: "float | None" = None,
         outliers: float = 0.1,
         damage: float = 0.002,
+        powered: bool = True,
     ) -> None:
         self._clock = clock
         self._distance_mm = distance_mm
@@ -50,7 +52,7 @@ class A02YYUW:
         self._outliers = outliers
         self.damage = damage
         self.silent = False
-        self._powered = True
+        self._powered = powered
         self._next_us = clock.now_us + self._pause_us()
 
     @property
@@ -63,6 +65,11 @@ class A02YYUW:
         if on and not self._powered:
             self._next_us = self._clock.now_us + self._pause_us()
         self._powered = on
+
+    def set_pin(self, name: str, level: int) -> None:
+        """The pin "power" switches the supply."""
+        if name == "power":
+            self.powered = bool(level)
 
     def next_us(self) -> "int | None":
         """When the next frame will have arrived completely, None when none will come."""
