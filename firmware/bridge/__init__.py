@@ -1,0 +1,1 @@
+"""The radio bridge: between the air and the serial line, without a key."""

@@ -32,14 +32,14 @@ class Node:
         self.radio = None
         self.wired = config["link"] == configuration.SERIAL
         self.link = self._serial_link() if self.wired else self._radio_link(keys)
-        overhead = 1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0)
         self.uplink = Uplink(
-            self.queue, self.link, Sealer(keys, hop), self.counter, board.faults, board.uptime, overhead,
-            board.reset_cause, config["report_s"] * 1000,
+            self.queue, self.link, Sealer(keys, hop), self.counter,
+            faults=board.faults, uptime=board.uptime, overhead=1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0),
+            reset_cause=board.reset_cause, period_ms=config["report_s"] * 1000,
         )  # fmt: skip
         self.schedule = Schedule(
-            self._service(), self.uplink.push, hardware.make_battery(config.get("battery")), board.faults, board.uptime,
-            config["report_s"], self._first_ms(),
+            self._service(), self.uplink.push, hardware.make_battery(config.get("battery")),
+            faults=board.faults, uptime=board.uptime, report_s=config["report_s"], first_ms=self._first_ms(),
         )  # fmt: skip
         gc.collect()
 
@@ -50,12 +50,14 @@ class Node:
         return SerialLink(board.outbox, self.queue, board.uptime, board.faults)
 
     def _radio_link(self, keys):
-        from .radio_link import RadioLink, settings_of
+        from .plan import bands_of, settings_of
+        from .radio_link import RadioLink
 
-        spec = self.board.config["radio"]
+        spec, plan = self.board.config["radio"], self.board.config["plan"]
+        bands = bands_of(plan)
+        settings = settings_of(plan, bands, spec.get("antenna_dbi", 0))
         self.radio = hardware.make_radio(spec)
-        bands, settings = settings_of(self.board.config["plan"], spec.get("antenna_dbi", 0))
-        return RadioLink(self.radio, bands, settings, self.queue, keys, self.board.faults)
+        return RadioLink(self.radio, bands, settings, queue=self.queue, keys=keys, faults=self.board.faults)
 
     def _service(self):
         try:

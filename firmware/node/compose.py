@@ -45,7 +45,7 @@ def with_repeat(newest, before, step_s):
     return out
 
 
-def compose(buf, limit, newest, before=None, step_s=0, extras=()):
+def compose(buf, limit, newest, *, before=None, step_s=0, extras=()):
     """Write the payload into `buf` and return its length, at most `limit`; the repeat is the first thing left out.
 
     newest, before: {key: value}; extras: (key, value) pairs of control keys and AGE.

@@ -59,7 +59,7 @@ def load(root):
     config.setdefault("link", RADIO)
     if config["role"] == BRIDGE or config["link"] == RADIO:
         need(config, "radio", dict)
-        check_plan(need(config, "plan", dict))
+        need(config, "plan", dict)
     if config["role"] == NODE:
         need(config, "kid", str)
         need(config, "service", str)

@@ -6,7 +6,6 @@ import time
 
 from firmware.radio.airtime import symbol_us
 from firmware.radio.ledger import NEVER_MS, Ledger
-from firmware.radio.plan import PLANS, band_of, power_limit_dbm
 from firmware.wire.errors import DeviceError, WireError
 from firmware.wire.frame import FRAME_MAX, LOW_RATE_MAX
 from firmware.wire.receiver import accept_downlink
@@ -23,20 +22,6 @@ RESTART_S = 5  # after a radio that failed to start; doubles up to
 RESTART_MAX_S = 600
 
 
-def settings_of(plan, antenna_dbi):
-    """Return (sub-bands, settings of the radio) of a plan of the configuration. DeviceError("config").
-
-    The power is what the plan asks for, at most what the law leaves with this antenna.
-    """
-    bands = PLANS.get(plan.get("band"))
-    if bands is None or band_of(plan["freq_hz"], plan["bw_hz"], bands) is None:
-        raise DeviceError("config", "plan: %d Hz is in no sub-band of %s" % (plan["freq_hz"], plan.get("band")))
-    radio = {name: plan[name] for name in ("freq_hz", "sf", "bw_hz", "cr", "sync")}
-    radio["power_dbm"] = min(plan["power_dbm"], power_limit_dbm(plan["freq_hz"], antenna_dbi, bands))
-    radio["iq"] = False
-    return bands, radio
-
-
 def random_ms(span_ms):
     """Return a random number of milliseconds below `span_ms`."""
     return int.from_bytes(os.urandom(4), "big") % span_ms
@@ -48,7 +33,7 @@ class RadioLink:
     repeats = True
     answers = True
 
-    def __init__(self, radio, bands, settings, queue, keys, faults):
+    def __init__(self, radio, bands, settings, *, queue, keys, faults):
         self._radio = radio
         self._settings = settings
         self._queue = queue
@@ -60,7 +45,7 @@ class RadioLink:
         self.limit = LOW_RATE_MAX if settings["sf"] >= LOW_RATE_SF else FRAME_MAX
         self.sent = 0
         self.failed = 0
-        self.answers = 0
+        self.answered = 0
 
     def holds(self, ident):
         """Nothing stays here: what is sealed leaves the queue before it is sent."""
@@ -147,7 +132,7 @@ class RadioLink:
             packet = await self._radio.recv(WINDOW_MS + symbols_ms)
             if packet is not None:
                 accept_downlink(self._keys, packet.frame, piv)
-                self.answers += 1
+                self.answered += 1
                 self._faults.log("answer to %d" % piv)
         except DeviceError as error:
             self._faults.note(error)

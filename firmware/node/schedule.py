@@ -15,7 +15,7 @@ class Schedule:
     first_ms: when the first report is due, after the start.
     """
 
-    def __init__(self, service, push, battery, faults, uptime, report_s, first_ms):
+    def __init__(self, service, push, battery, *, faults, uptime, report_s, first_ms):
         self._service = service
         self._push = push
         self._battery = battery

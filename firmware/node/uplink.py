@@ -18,7 +18,7 @@ LOOK_S = 60  # the longest wait between two looks at the ledger
 class Uplink:
     """Takes readings (`push`) and sees them off (`run`). `link` is a SerialLink or a RadioLink."""
 
-    def __init__(self, queue, link, sealer, counter, faults, uptime, overhead, reset_cause, period_ms):
+    def __init__(self, queue, link, sealer, counter, *, faults, uptime, overhead, reset_cause, period_ms):
         self._queue = queue
         self._link = link
         self._sealer = sealer
@@ -112,7 +112,7 @@ class Uplink:
             piv, before_ms, before = self._before
             step_s = (t_ms - before_ms + 500) // 1000 if piv + 1 == self._counter.upcoming else 0
         limit = self._link.limit - self._size(0)
-        return extras, compose(self._buf, limit, reading, before, step_s, extras.items())
+        return extras, compose(self._buf, limit, reading, before=before, step_s=step_s, extras=extras.items())
 
     def _sealed(self, piv, entry, extras):
         self.sealed += 1

@@ -11,13 +11,23 @@ import json
 import os
 import sys
 
-import machine
+from firmware.node.console import Console
+from firmware.radio.airtime import airtime_us
 from firmware.wire import hdlc, link
+from firmware.wire.cbor import loads
+from firmware.wire.errors import DeviceError, WireError
+from firmware.wire.frame import parse
+from firmware.wire.seal import derive, unseal
 
 port = virtual.port
 UID = "0a0b0c0d"
 SECRET = bytes(range(16))
 KID = b"\x00\x01"
+KEYS = derive(SECRET, KID)
+
+
+class PowerCut(BaseException):
+    """The board is without power: nothing after this runs."""
 
 
 class RamDisk:
@@ -29,50 +39,63 @@ class RamDisk:
         self.cut_after = None
         self.full = False
         self.operations = 0
+        self.power = None  # the Power that the mounted file system has
+
+
+class Power:
+    """The disk as one boot sees it. After the cut it is dead: the finalisers of that boot's files change nothing.
+
+    They run with the heap locked, so the dead disk allocates nothing.
+    """
+
+    def __init__(self, disk):
+        self.disk = disk
 
     def _operate(self, where, new):
-        self.operations += 1
-        if self.full:
+        disk = self.disk
+        disk.operations += 1
+        if disk.full:
             raise OSError(28)
-        if self.cut_after is not None:
-            self.cut_after -= 1
-            if self.cut_after < 0:
+        if disk.cut_after is not None:
+            disk.cut_after -= 1
+            if disk.cut_after < 0:
                 half = len(new) // 2
-                if self.cut_after == -1:
-                    self.data[where : where + half] = new[:half]
+                disk.data[where : where + half] = new[:half]
+                disk.power = None
                 raise PowerCut
-        self.data[where : where + len(new)] = new
+        disk.data[where : where + len(new)] = new
 
     def readblocks(self, block, buf, offset=0):
+        if self.disk.power is not self:
+            return
         where = block * 4096 + offset
-        buf[:] = self.data[where : where + len(buf)]
+        buf[:] = self.disk.data[where : where + len(buf)]
 
     def writeblocks(self, block, buf, offset=None):
-        self._operate(block * 4096 + (offset or 0), buf)
+        if self.disk.power is self:
+            self._operate(block * 4096 + (offset or 0), buf)
 
     def ioctl(self, op, arg):
         if op == 4:
-            return self.blocks
+            return self.disk.blocks
         if op == 5:
             return 4096
         if op == 6:
-            self._operate(arg * 4096, b"\xff" * 4096)
+            if self.disk.power is self:
+                self._operate(arg * 4096, b"\xff" * 4096)
             return 0
 
 
-class PowerCut(BaseException):
-    """The board is without power: nothing after this runs."""
-
-
 def mount(disk, fresh=False):
-    """Mount `disk` (RamDisk) at /f, formatted when `fresh`."""
+    """Mount `disk` (RamDisk) at /f, formatted when `fresh`: the board is switched on."""
     try:
         os.umount("/f")
     except OSError:
         pass
+    disk.power = Power(disk)
     if fresh:
-        os.VfsLfs2.mkfs(disk, progsize=256)
-    os.mount(os.VfsLfs2(disk, progsize=256), "/f")
+        os.VfsLfs2.mkfs(disk.power, progsize=256)
+    os.mount(os.VfsLfs2(disk.power, progsize=256), "/f")
 
 
 class Host(io.IOBase):
@@ -104,7 +127,7 @@ class Host(io.IOBase):
                 if self.on_message:
                     self.on_message(message)
             else:
-                raise ValueError("text on the line: %r" % body)
+                raise ValueError(f"text on the line: {body}")
         return len(data)
 
     def say(self, data):
@@ -164,6 +187,16 @@ def config(**changes):
     return out
 
 
+def radio_config(**changes):
+    """A radio node's configuration with changes; `sf` changes the plan."""
+    plan = dict(PLAN)
+    if "sf" in changes:
+        plan["sf"] = changes.pop("sf")
+    if "freq_hz" in changes:
+        plan["freq_hz"] = changes.pop("freq_hz")
+    return config(**dict({"link": "radio", "radio": RADIO, "plan": plan}, **changes))
+
+
 RADIO = {"chip": "desk", "antenna_dbi": 0}
 PLAN = {"band": "eu868", "freq_hz": 868100000, "sf": 9, "bw_hz": 125000, "cr": 5, "power_dbm": 14, "sync": 18}
 
@@ -186,3 +219,115 @@ def run(app, seconds):
 
     asyncio.run(main())
     asyncio.new_event_loop()
+
+
+class Radio:
+    """The interface of firmware/radio/README.md over an air that a test holds: `sent`, `window`, `incoming`."""
+
+    def __init__(self, fault):
+        self.fault = fault
+        self.settings = {"preamble": 8}
+        self.sent = []  # (start in ms, frame, settings)
+        self.failing = []  # names of the faults of the next sends, None for one that goes well
+        self.absent = False
+        self.begun = 0
+        self.asleep = False
+        self.windows = []  # (opened at ms, timeout, settings)
+        self.incoming = []  # (at ms, frame, rssi, snr_x4)
+        self.incoming_now = False
+        self._staged = None
+
+    def begin(self):
+        self.begun += 1
+        if self.absent:
+            raise self.fault("radio_absent", "desk")
+
+    def configure(self, **settings):
+        self.settings.update(settings)
+
+    def airtime_us(self, n):
+        s = self.settings
+        return airtime_us(n, s["sf"], s["bw_hz"], s["cr"])
+
+    def stage(self, frame):
+        self._staged = frame
+
+    def hearing(self):
+        return self.incoming_now
+
+    def sleep(self):
+        self.asleep = True
+
+    async def send(self, frame=None):
+        self.asleep = False
+        frame = self._staged if frame is None else frame
+        self.sent.append((now_ms(), bytes(frame), dict(self.settings)))
+        failing = self.failing.pop(0) if self.failing else None
+        await asyncio.sleep_ms(self.airtime_us(len(frame)) // 1000)
+        if failing:
+            raise self.fault(failing, "desk")
+        return self.airtime_us(len(frame))
+
+    async def recv(self, timeout_ms=None):
+        self.asleep = False
+        opened = now_ms()
+        self.windows.append((opened, timeout_ms, dict(self.settings)))
+        while timeout_ms is None or now_ms() - opened < timeout_ms:
+            if self.incoming and self.incoming[0][0] <= now_ms():
+                at_ms, frame, rssi, snr = self.incoming.pop(0)
+                return Module(frame=frame, rssi_dbm=rssi, snr_x4=snr, t_ms=at_ms)
+            if self.incoming:
+                await asyncio.sleep_ms(max(1, min(self.incoming[0][0] - now_ms(), timeout_ms or 1 << 20)))
+            else:
+                await asyncio.sleep_ms(timeout_ms or 1000)
+        return None
+
+
+def now_ms():
+    """Virtual milliseconds since the process began."""
+    return port.now // 1000
+
+
+def _make_radio(spec, fault):
+    global radio
+    radio = Radio(fault)
+    return radio
+
+
+radio = None
+sys.modules["firmware.radio.desk"] = Module(make=_make_radio)
+
+
+class Desk:
+    """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk."""
+
+    def __init__(self, settings=None, role="node", secret=True):
+        self.disk = RamDisk()
+        mount(self.disk, True)
+        flash(settings or config())
+        if not secret:
+            os.remove("/f/secret.json")
+        self.role = role
+        self.on()
+
+    def on(self):
+        from firmware.bridge.app import Bridge
+        from firmware.node.app import Node
+
+        self.host = Host()
+        self.app = (Bridge if self.role == "bridge" else Node)("/f/", Console(self.host, self.host))
+        self.radio = self.app.radio
+
+    def reboot(self):
+        """Power off and on: RAM is lost."""
+        mount(self.disk)
+        self.on()
+
+    def run(self, seconds):
+        run(self.app, seconds)
+
+
+def opened(frame):
+    """The payload (dict) of an uplink of this desk's board, and its PIV."""
+    parsed = parse(frame)
+    return loads(unseal(KEYS, parsed)), parsed.piv
