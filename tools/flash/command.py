@@ -1,0 +1,159 @@
+"""`jourdain flash BOARD`: build, identify, compare, copy, reset, hello."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.errors import HostError
+from gateway.inventory import Board, Inventory, load
+from tools.flash import connect, identify, write
+from tools.flash.config import board_files
+from tools.flash.secrets import read_secrets
+from tools.i18n import _, n_
+
+HELLO_S = 20.0
+
+
+@click.command(help="Put firmware, configuration and key onto a board, after making sure that it is the right one.")
+@click.argument("board", shell_complete=lambda ctx, _param, start: complete(ctx, start))
+@click.option("--port", envvar="JOURDAIN_PORT", help="Serial port; without it the only board on USB.")
+@click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
+@click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`.")
+@click.option("-n", "--dry-run", is_flag=True, help="Identify and compare; write nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before a board gets another name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+def flash(  # noqa: PLR0917 - one argument an option
+    board: str,
+    port: str | None,
+    inventory: Path,
+    secrets: Path,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Flash one board; every fault is a HostError with its exit code."""
+    steps = Steps(quiet)
+    inv = load(inventory)
+    entry = find_board(inv, board)
+    files = board_files(inv, entry, read_secrets(secrets) if entry.kid else {})
+    steps.done(_("built: {count} files, {size} bytes").format(count=len(files), size=sum(map(len, files.values()))))
+    connection = connect.Connection(connect.choose_port(port))
+    try:
+        said = _flash(connection, inv, entry, files, (steps, dry_run, yes))
+    finally:
+        connection.close()
+    if as_json:
+        click.echo(json.dumps({"board": board, **said}, ensure_ascii=False))
+    elif not quiet:
+        click.echo(_summary(board, said))
+
+
+class Steps:
+    """Progress on stderr: a line a finished step, and on a terminal the file that is being copied."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.live = sys.stderr.isatty() and not quiet
+        self.began = time.monotonic()
+
+    def done(self, text: str) -> None:
+        """A step is finished."""
+        if not self.quiet:
+            click.echo(("\r\033[K" if self.live else "") + text, err=True)
+
+    def doing(self, text: str) -> None:
+        """A small step of a long one begins; shown once a second has passed."""
+        if self.live and time.monotonic() - self.began > 1:
+            click.echo("\r\033[K" + text[:78], err=True, nl=False)
+
+
+def find_board(inv: Inventory, name: str) -> Board:
+    """The board of that name. Raises HostError (unknown_board) with the nearest names."""
+    found = inv.boards.get(name)
+    if found is not None:
+        return found
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(name, list(inv.boards), n=3, cutoff=0.5)
+    hint = _("did you mean {names}?").format(names=", ".join(near)) if near else ", ".join(sorted(inv.boards)[:12])
+    raise HostError("unknown_board", _("there is no board {name!r}").format(name=name), str(inv.path), hint)
+
+
+def complete(ctx: click.Context, start: str) -> list[str]:
+    """Names of boards for the shell's completion; nothing when there is no inventory."""
+    try:
+        return [name for name in load(ctx.params.get("inventory") or "boards.yaml").boards if name.startswith(start)]
+    except HostError:
+        return []
+
+
+def _flash(
+    connection: connect.Connection, inv: Inventory, entry: Board, files: dict[str, bytes], how: tuple[Steps, bool, bool]
+) -> dict[str, Any]:
+    steps, dry_run, yes = how
+    found = identify.ask(connection)
+    steps.done(_("found: {machine}, MicroPython {version}, {uid}").format(
+        machine=found.machine, version=found.micropython, uid=found.uid))  # fmt: skip
+    identify.compare(inv, entry, found)
+    todo = write.plan(files, write.hashes(connection, files))
+    said: dict[str, Any] = {
+        "port": connection.port,
+        "uid": found.uid,
+        "machine": found.machine,
+        "micropython": found.micropython,
+        "dry_run": dry_run,
+        "files": {"written": todo.write, "same": len(todo.same), "removed": todo.remove},
+        "hello": None,
+        "log": [],
+    }
+    if not dry_run:
+        _room(connection, files, todo, found)
+        _confirm(entry, found, yes)
+        write.copy(connection, files, todo, steps.doing)
+        steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
+                      len(todo.write)).format(count=len(todo.write), same=len(todo.same)))  # fmt: skip
+    connection.restart()
+    if not dry_run:
+        hello = connection.hello(HELLO_S)
+        if hello.uid != found.uid:
+            what = _("the hello names the chip {uid}").format(uid=hello.uid)
+            raise HostError("mismatch", what, connection.port, _("run the command again"))
+        said["hello"] = {"firmware": hello.firmware, "uid": hello.uid, "caps": hello.caps}
+        said["log"] = hello.log
+    return said
+
+
+def _room(connection: connect.Connection, files: dict[str, bytes], todo: write.Plan, found: identify.Found) -> None:
+    """New files lie beside the old ones for a while: is there room? A file costs at least a block of 4 kB."""
+    need = sum(-(-len(files[path]) // 4096) * 4096 for path in todo.write)
+    if need > found.free:
+        what = _("the board has {free} bytes free, {need} are needed").format(free=found.free, need=need)
+        raise HostError("transfer", what, connection.port, _("remove files of yours from the board"))
+
+
+def _confirm(entry: Board, found: identify.Found, yes: bool) -> None:
+    """A board that is something else already is not overwritten without asking."""
+    if yes or found.board == entry.name or not (found.board or found.main):
+        return
+    other = found.board or _("a program of its own (main.py)")
+    question = _("The board holds {other}. Make it {board}?").format(other=other, board=entry.name)
+    if not sys.stdin.isatty():
+        raise click.UsageError(question + " " + _("Say --yes."))
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def _summary(board: str, said: dict[str, Any]) -> str:
+    if said["dry_run"]:
+        todo = said["files"]
+        text = _("{board}: {written} files to write, {same} right already, {removed} to remove; nothing was written")
+        return text.format(board=board, written=len(todo["written"]), same=todo["same"], removed=len(todo["removed"]))
+    hello = said["hello"]
+    text = _("{board} is in service: firmware {firmware}, {caps}, {uid}")
+    return text.format(board=board, firmware=hello["firmware"], caps=" ".join(hello["caps"]), uid=hello["uid"])

