@@ -5,93 +5,79 @@ A payload is a map with integer keys in bytewise order of their encoding. Link m
 any order. Whatever else is read or given: WireError("cbor").
 """
 
+from collections import OrderedDict as Pairs  # a map for dumps_link: MicroPython's own dicts keep no order
+
 from .errors import WireError
 
 DEPTH_MAX = 4  # containers inside each other, the outermost counted
-
-
-_NEGATIVE = 1 << 64  # beyond every non-negative integer
-
-
-class Pairs:
-    """A map for `dumps_link` whose keys go out in the order given (MicroPython's dicts keep none)."""
-
-    def __init__(self, pairs):
-        self.pairs = pairs
+_NEGATIVE = 1 << 64  # beyond every integer from 0
 
 
 def _head(buf, pos, major, n):
     if n < 24:
         buf[pos] = major | n
         return pos + 1
-    info = 24
     size = 1
+    major |= 24
     while n >> (size << 3):
-        info += 1
         size <<= 1
-        if size > 8:
-            raise WireError("cbor")
-    buf[pos] = major | info
+        major += 1
+    if size > 8:
+        raise WireError("cbor")
+    buf[pos] = major
     for i in range(pos + size, pos, -1):
         buf[i] = n & 255
         n >>= 8
     return pos + size + 1
 
 
-def _put_map(buf, pos, obj, link, depth):
-    if link:
-        pairs = obj.pairs if isinstance(obj, Pairs) else obj.items()
-        pos = _head(buf, pos, 0xA0, len(pairs))
-        for key, value in pairs:
-            pos = _put(buf, _put(buf, pos, key, True, depth), value, True, depth)
-        return pos
-    negative = 0
-    for key in obj:
-        if type(key) is not int:
-            raise WireError("cbor")
-        if key < 0:
-            negative += 1
-    keys = sorted(obj)
-    n = len(keys)
-    pos = _head(buf, pos, 0xA0, n)
-    # Bytewise order of the encodings: ascending from 0, then descending from -1.
-    for i in range(n):
-        key = keys[negative + i if negative + i < n else n - 1 - i]
-        pos = _put(buf, _put(buf, pos, key, False, depth), obj[key], False, depth)
-    return pos
-
-
 def _put(buf, pos, obj, link, depth):
     kind = type(obj)
     if kind is int:
-        return _head(buf, pos, 0, obj) if obj >= 0 else _head(buf, pos, 0x20, -1 - obj)
-    if kind is bool:
-        buf[pos] = 0xF5 if obj else 0xF4
+        return _head(buf, pos, 0, obj) if obj >= 0 else _head(buf, pos, 0x20, ~obj)
+    if kind is bool or (link and obj is None):
+        buf[pos] = 0xF6 if obj is None else 0xF4 | obj
         return pos + 1
-    if obj is None and link:
-        buf[pos] = 0xF6
-        return pos + 1
-    if kind is dict and depth < DEPTH_MAX:
-        return _put_map(buf, pos, obj, link, depth + 1)
-    if kind is str or isinstance(obj, (bytes, bytearray, memoryview)):
+    if kind in _STRINGS:
         major = 0x40
         if kind is str:
             major = 0x60
             obj = obj.encode()
         pos = _head(buf, pos, major, len(obj))
-        for c in obj:
-            buf[pos] = c
+        for byte in obj:
+            buf[pos] = byte
             pos += 1
         return pos
-    if depth < DEPTH_MAX:
-        if kind is list or kind is tuple:
-            pos = _head(buf, pos, 0x80, len(obj))
-            for item in obj:
-                pos = _put(buf, pos, item, link, depth + 1)
-            return pos
-        if kind is Pairs and link:
-            return _put_map(buf, pos, obj, link, depth + 1)
-    raise WireError("cbor")
+    depth += 1
+    if depth > DEPTH_MAX:
+        raise WireError("cbor")
+    if kind is list or kind is tuple:
+        pos = _head(buf, pos, 0x80, len(obj))
+        for item in obj:
+            pos = _put(buf, pos, item, link, depth)
+        return pos
+    if kind is not dict and kind is not Pairs:
+        raise WireError("cbor")
+    n = len(obj)
+    pos = _head(buf, pos, 0xA0, n)
+    if link:
+        for key in obj:
+            pos = _put(buf, _put(buf, pos, key, link, depth), obj[key], link, depth)
+        return pos
+    keys = sorted(obj)
+    first = 0
+    while first < n and keys[first] < 0:
+        first += 1
+    for i in range(n):
+        # Bytewise order of the encodings: ascending from 0, then descending from -1.
+        key = keys[first + i if first + i < n else n - 1 - i]
+        if type(key) is not int:
+            raise WireError("cbor")
+        pos = _put(buf, _put(buf, pos, key, link, depth), obj[key], link, depth)
+    return pos
+
+
+_STRINGS = (str, bytes, bytearray, memoryview)
 
 
 def dump_into(buf, pos, obj):
@@ -102,23 +88,18 @@ def dump_into(buf, pos, obj):
     return _put(buf, pos, obj, False, 0)
 
 
-def _dumps(obj, link):
-    buf = bytearray(256)
-    while True:
-        try:
-            return bytes(buf[: _put(buf, 0, obj, link, 0)])
-        except IndexError:
-            buf = bytearray(2 * len(buf))
-
-
-def dumps(obj):
-    """Return `obj` encoded by the payload's rules (map keys are sorted)."""
-    return _dumps(obj, False)
+def dumps(obj, link=False, room=256):
+    """Return `obj` encoded by the payload's rules (map keys are sorted), or by those of link messages."""
+    buf = bytearray(room)
+    try:
+        return bytes(buf[: _put(buf, 0, obj, link, 0)])
+    except IndexError:
+        return dumps(obj, link, 2 * room)
 
 
 def dumps_link(obj):
-    """Return `obj` encoded as a link message; maps are dict (in the order it iterates) or Pairs."""
-    return _dumps(obj, True)
+    """Return `obj` encoded as a link message; maps are dict or Pairs, keys in the order in which they iterate."""
+    return dumps(obj, True)
 
 
 def _items(buf, pos, count, link, depth):

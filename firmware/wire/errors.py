@@ -20,6 +20,9 @@ HOST_ERRORS = (
     "no_device", "transfer", "bad_keys", "test_key", "timeout",
 )  # fmt: skip
 
+# MicroPython's compiler puts the value in place of a name that is set by const(); elsewhere it is the value itself.
+const = int
+
 
 class WireError(Exception):
     """A frame, a payload or a message that is not accepted; `name` is one of FRAME_ERRORS."""

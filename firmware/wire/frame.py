@@ -1,85 +1,76 @@
 """The frame's clear part: flags, key id, counter (README.md, section 1). Nothing here knows a key."""
 
-from .errors import WireError
+from .errors import WireError, const
 
-VERSION = 0x80
-VERSION_MASK = 0xC0
-DOWN = 0x20
-HOP = 0x10
-LONG_KID = 0x08
+_VERSION = const(0x80)
+_VERSION_MASK = const(0xC0)
+_DOWN = const(0x20)
+_HOP = const(0x10)
+_LONG_KID = const(0x08)
 
-TAG_LEN = 8
-HOP_LEN = 4
-FRAME_MAX = 255
-DOWNLINK_MAX = 128
-LOW_RATE_MAX = 50  # SF10 to SF12
+TAG_LEN = const(8)
+HOP_LEN = const(4)
+FRAME_MAX = const(255)
+DOWNLINK_MAX = const(128)
+LOW_RATE_MAX = const(50)  # SF10 to SF12
 
 
 class Frame:
     """A frame whose form is right; whether it is authentic, `seal.unseal` says.
 
-    buf: the whole frame, down: bool, hop: bool (a hop tag is present), kid: bytes (2 or 4), piv: int,
-    header_len: int, end: where the AEAD tag ends, body: ciphertext and AEAD tag, tag: the AEAD tag (8 bytes).
+    buf: the whole frame, down: bool, hop: bool (a hop tag is present), kid: bytes (2 or 4), piv: int, header_len: int,
+    end: where the AEAD tag ends, body: ciphertext and AEAD tag, tag: the AEAD tag (8 bytes).
     """
 
-    __slots__ = ("body", "buf", "down", "end", "header_len", "hop", "kid", "piv", "tag")
+    def __init__(self, buf):
+        """`buf` is bytes. WireError short, long, version or format, in the receiver's order."""
+        size = len(buf)
+        flags = buf[0] if size else 0
+        kid_end = 5 if flags & _LONG_KID else 3
+        self.buf = buf
+        self.header_len = kid_end + (flags & 7)
+        self.down = flags & _DOWN != 0
+        self.hop = flags & _HOP != 0
+        self.end = size - HOP_LEN if self.hop else size
+        name = None
+        if size < self.header_len:
+            name = "short"
+        elif size > FRAME_MAX:
+            name = "long"
+        elif flags & _VERSION_MASK != _VERSION:
+            name = "version"
+        # The PIV's length, then its first byte: zero is a leading zero, or PIV 0.
+        elif not 0 < flags & 7 < 5 or not buf[kid_end]:
+            name = "format"
+        elif self.end <= self.header_len + TAG_LEN:
+            name = "short"
+        if name:
+            raise WireError(name)
+        self.kid = buf[1:kid_end]
+        self.piv = int.from_bytes(buf[kid_end : self.header_len], "big")
+        self.body = buf[self.header_len : self.end]
+        self.tag = self.body[-TAG_LEN:]
 
 
-def parse(buf):
-    """Return the Frame in `buf` (bytes). WireError short, long, version or format, in the receiver's order."""
-    size = len(buf)
-    if not size:
-        raise WireError("short")
-    flags = buf[0]
-    piv_len = flags & 7
-    kid_end = 5 if flags & LONG_KID else 3
-    header_len = kid_end + piv_len
-    if size < header_len:
-        raise WireError("short")
-    if size > FRAME_MAX:
-        raise WireError("long")
-    if flags & VERSION_MASK != VERSION:
-        raise WireError("version")
-    # A first byte of zero is a leading zero, and in one byte it is PIV 0.
-    if not 0 < piv_len < 5 or not buf[kid_end]:
-        raise WireError("format")
-    hop = flags & HOP
-    end = size - HOP_LEN if hop else size
-    if end < header_len + 1 + TAG_LEN:
-        raise WireError("short")
-    frame = Frame()
-    frame.buf = buf
-    frame.down = flags & DOWN != 0
-    frame.hop = hop != 0
-    frame.kid = buf[1:kid_end]
-    frame.piv = int.from_bytes(buf[kid_end:header_len], "big")
-    frame.header_len = header_len
-    frame.end = end
-    frame.body = buf[header_len:end]
-    frame.tag = buf[end - TAG_LEN : end]
-    return frame
+parse = Frame
 
 
 def put_header(buf, kid, piv, down, hop):
-    """Write the header into `buf` (bytearray), without garbage; return its length."""
-    piv_len = 1
-    while piv >> (piv_len << 3):
-        piv_len += 1
-    if len(kid) not in (2, 4) or piv < 1 or piv_len > 4:
+    """Write the header into `buf` (bytearray), without garbage; return its length.
+
+    kid: 2 or 4 bytes, piv: 1 to 2^32-1, written in its shortest form.
+    """
+    end = len(kid) + 1
+    if end not in (3, 5) or not 0 < piv < 1 << 32:
         raise ValueError("kid or PIV")
-    buf[0] = VERSION | piv_len | (DOWN if down else 0) | (HOP if hop else 0) | (LONG_KID if len(kid) == 4 else 0)
-    at = 1
-    for byte in kid:
-        buf[at] = byte
-        at += 1
-    while piv_len:
-        piv_len -= 1
-        buf[at] = piv >> (piv_len << 3) & 255
-        at += 1
-    return at
-
-
-def header(kid, piv, down=False, hop=False):
-    """Return the header: flags, kid (2 or 4 bytes), PIV (1..2^32-1) in its shortest form."""
-    buf = bytearray(9)
-    return bytes(buf[: put_header(buf, kid, piv, down, hop)])
+    buf[0] = _VERSION | (end - 3) << 2 | (_DOWN if down else 0) | (_HOP if hop else 0)
+    buf[1:end] = kid
+    shift = 24
+    while not piv >> shift:
+        shift -= 8
+    while shift >= 0:
+        buf[0] += 1
+        buf[end] = piv >> shift & 255
+        end += 1
+        shift -= 8
+    return end

@@ -1,6 +1,7 @@
 """Messages between board or radio bridge and daemon (README.md, section 3): builders and the parser.
 
-Each builder returns the complete bytes for the serial line.
+Each builder returns the complete bytes for the serial line. t_ms and at_ms are the board's monotonic ms, unsigned 32 bit;
+a radio is a dict, or a list of (name, value), of freq_hz sf bw_hz cr power_dbm iq sync.
 """
 
 from .cbor import Pairs, dumps_link, loads_link
@@ -25,48 +26,35 @@ def _message(*items):
     return encode(PROTO_MESSAGE, dumps_link(items))
 
 
-def _radio(radio):
-    return radio if isinstance(radio, dict) else Pairs(radio)
+def _builder(number):
+    return lambda *items: _message(number, *items)
 
 
-def heard(seq, frame, rssi_dbm, snr_x4, t_ms):
-    """A frame was heard. t_ms: the bridge's monotonic ms, unsigned 32 bit; a wired board gives None for rssi and snr."""
-    return _message(HEARD, seq, frame, rssi_dbm, snr_x4, t_ms)
+# heard(seq, frame, rssi_dbm, snr_x4, t_ms): a frame was heard; a wired board gives None for rssi and snr.
+heard = _builder(HEARD)
 
+# handled(seq): every frame up to seq is on disk.
+handled = _builder(HANDLED)
 
-def handled(seq):
-    """Every frame up to `seq` is on disk."""
-    return _message(HANDLED, seq)
+# sent(ident, status, toa_us): answer to send; OK, LATE, BUSY or DUTY, and the time on air in us.
+sent = _builder(SENT)
+
+# configured(ident, status): answer to configure.
+configured = _builder(CONFIGURED)
+
+# hello(firmware, uid, caps, t_ms, heard, overflow): who the board is, and how many frames it has heard and lost since its
+# boot. ask_hello() asks for it.
+hello = ask_hello = _builder(HELLO)
 
 
 def send(ident, frame, at_ms, radio):
-    """Send `frame` when the bridge's clock shows at_ms (0: now). radio: list of (name, value), or a dict."""
-    return _message(SEND, ident, frame, at_ms, _radio(radio))
-
-
-def sent(ident, status, toa_us):
-    """Answer to `send`: status OK, LATE, BUSY or DUTY, time on air in us."""
-    return _message(SENT, ident, status, toa_us)
+    """Send `frame` when the board's clock shows at_ms (0: now)."""
+    return _message(SEND, ident, frame, at_ms, Pairs(radio))
 
 
 def configure(ident, radio):
-    """Set the radio: list of (name, value), or a dict; names freq_hz sf bw_hz cr power_dbm iq sync."""
-    return _message(CONFIGURE, ident, _radio(radio))
-
-
-def configured(ident, status):
-    """Answer to `configure`."""
-    return _message(CONFIGURED, ident, status)
-
-
-def hello(firmware, uid, caps, t_ms, heard, overflow):  # noqa: PLR0917
-    """Who the board is; `heard` and `overflow` count frames since its boot."""
-    return _message(HELLO, firmware, uid, caps, t_ms, heard, overflow)
-
-
-def ask_hello():
-    """Ask for a hello."""
-    return _message(HELLO)
+    """Set the radio."""
+    return _message(CONFIGURE, ident, Pairs(radio))
 
 
 def parse(body):

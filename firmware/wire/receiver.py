@@ -37,7 +37,7 @@ class Accepted:
 
     def commit(self):
         """Move the window: the frame is stored."""
-        if self.context is not None:
+        if self.context:
             self.context.window.accept(self.frame.piv, self.frame.tag)
 
 
@@ -59,7 +59,7 @@ def authenticate(contexts, buf, role="reader"):
     if role == RELAY:
         return Accepted(None, frame)
     context = contexts.get(frame.kid)
-    if context is None:
+    if not context:
         raise WireError("kid")
     if frame.down:
         raise WireError("dir")
@@ -73,7 +73,7 @@ def authenticate(contexts, buf, role="reader"):
         return Accepted(context, frame)
     payload = unseal(context.keys, frame)
     verdict = window.verdict(piv)
-    if verdict is not None:
+    if verdict:
         raise WireError(verdict)
     return Accepted(context, frame, payload)
 
