@@ -1,4 +1,4 @@
-"""Usual payloads in one pass over their bytes: what `firmware.wire.receiver.understand` says, five times quicker.
+"""Usual payloads in one pass over their bytes: what `firmware.wire.host.receiver.understand` says, five times quicker.
 
 Nothing is refused here. Whatever is not a canonical map of known keys from -24 to 23 with integers, booleans and batches of
 them, all within range, goes to the reference, which alone names errors. A test holds the two against each other.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from firmware.wire.payload import DIRECT, REPEAT
+from firmware.wire.host.payload import DIRECT, REPEAT
+from firmware.wire.host.receiver import Accepted, understand
 from firmware.wire.quantities import AGE, BATCH_MAX, BATCH_MIN, BOOL, CONTROL_ROWS, INT, REPEATS, ROWS, SCALARS, STEP, UINT
-from firmware.wire.receiver import Accepted, understand
 
 Value = int | bool
 Entries = list[tuple[int, str, int, dict[int, Value]]]

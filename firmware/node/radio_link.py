@@ -8,7 +8,7 @@ from firmware.radio.airtime import symbol_us
 from firmware.radio.ledger import NEVER_MS, Ledger
 from firmware.wire.errors import DeviceError, WireError
 from firmware.wire.frame import FRAME_MAX, LOW_RATE_MAX
-from firmware.wire.receiver import accept_downlink
+from firmware.wire.downlink import accept_downlink
 
 from .compose import LOW_RATE_SF
 

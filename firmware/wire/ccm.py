@@ -1,39 +1,16 @@
-"""AES-CCM-16-64-128 (RFC 3610 with a 13-byte nonce and an 8-byte tag), on what the interpreter has.
+"""AES-CCM-16-64-128 (RFC 3610 with a 13-byte nonce and an 8-byte tag) out of what boards have: ECB and CBC.
 
-Boards have only ECB and CBC in `cryptolib`; a host has the whole mode in `cryptography`. Both give the same class. The
-additional data is `prefix` + buf[:at] (together 1 to 46 bytes, on hosts any length), the data at most 255 bytes.
+The additional data is `prefix` + buf[:at], together 1 to 46 bytes; the data at most 255 bytes. A host takes the whole
+mode from `cryptography` (host/ccm.py), with the same face.
 """
+
+from cryptolib import aes
 
 from .errors import WireError
 
-try:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-except ImportError:
-    from cryptolib import aes
-
-    AESCCM = None
-    # Shared by all keys, so that sealing allocates nothing per block: A0, A1, ... and B0, additional data, data.
-    _stream = bytearray(16 + 256)
-    _blocks = bytearray(16 + 48 + 256)
-
-
-class _HostCcm:
-    def __init__(self, key):
-        self._aead = AESCCM(key, 8)
-
-    def seal_into(self, nonce, prefix, buf, at, n):
-        """Encrypt buf[at:at+n] in place (bytearray), put the tag behind it and return where that ends."""
-        end = at + n + 8
-        buf[at:end] = self._aead.encrypt(nonce, bytes(buf[at : at + n]), prefix + bytes(buf[:at]))
-        return end
-
-    def open(self, nonce, prefix, buf, at, end):
-        """Return the plaintext of buf[at:end], ciphertext and tag. WireError("auth")."""
-        try:
-            return self._aead.decrypt(nonce, buf[at:end], prefix + buf[:at])
-        except InvalidTag:
-            raise WireError("auth")
+# Shared by all keys, so that sealing allocates nothing per block: A0, A1, ... and B0, additional data, data.
+_stream = bytearray(16 + 256)
+_blocks = bytearray(16 + 48 + 256)
 
 
 def _append(end, data, start, stop):
@@ -45,7 +22,7 @@ def _append(end, data, start, stop):
     return end
 
 
-class _BoardCcm:
+class Ccm:
     """CTR out of ECB, CBC-MAC out of CBC.
 
     A cryptolib CBC object cannot be started again, and a new one costs 320 bytes. So one is kept, and the first block
@@ -101,6 +78,7 @@ class _BoardCcm:
             _stream[i] ^= chain[i]
 
     def seal_into(self, nonce, prefix, buf, at, n):
+        """Encrypt buf[at:at+n] in place (bytearray), put the tag behind it and return where that ends."""
         self._run(nonce, prefix, buf, at, n, False)
         end = at + n
         for i in range(8):
@@ -108,6 +86,7 @@ class _BoardCcm:
         return end + 8
 
     def open(self, nonce, prefix, buf, at, end):
+        """Return the plaintext of buf[at:end], ciphertext and tag. WireError("auth")."""
         n = end - at - 8
         plain = bytearray(buf)
         self._run(nonce, prefix, plain, at, n, True)
@@ -117,6 +96,3 @@ class _BoardCcm:
         if wrong:
             raise WireError("auth")
         return bytes(plain[at : at + n])
-
-
-Ccm = _HostCcm if AESCCM else _BoardCcm

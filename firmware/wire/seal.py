@@ -2,9 +2,13 @@
 
 from hashlib import sha256
 
-from .ccm import Ccm
 from .errors import WireError
 from .frame import FRAME_MAX, HOP_LEN, TAG_LEN, put_header
+
+try:
+    from .host.ccm import Ccm
+except ImportError:
+    from .ccm import Ccm
 
 # The Enc_structure of RFC 9052 up to the header, by the header's length: ["Encrypt0", h'', header].
 _PREFIXES = tuple(b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(10))

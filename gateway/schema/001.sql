@@ -1,7 +1,7 @@
 -- The store of the gateway, version 1. Ids are the order of arrival; a cursor per upstream says how far it came, so
 -- that publishing costs one small row a batch, not one write a reading.
 
--- What we know of a key context. window: firmware.wire.window, packed. recovered: PIVs (4 bytes each, big endian) that
+-- What we know of a key context. window: firmware.wire.host.window, packed. recovered: PIVs (4 bytes each, big endian) that
 -- came by a repeat and still lie within the window. The counts are of frames and readings accepted since the first day.
 CREATE TABLE context (
   kid        BLOB PRIMARY KEY,
@@ -25,7 +25,8 @@ CREATE TABLE link (
   seen  BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Authentic frames as they came. unix_ms: end of reception, null while the clock was not set. error: cbor or value.
+-- Authentic frames as they came, each (kid, piv) once: the windows see to it, and an index would cost as much as the rows
+-- themselves. unix_ms: end of reception, null while the clock was not set. error: cbor or value.
 CREATE TABLE frame (
   id       INTEGER PRIMARY KEY,
   kid      BLOB NOT NULL,
@@ -37,7 +38,6 @@ CREATE TABLE frame (
   frame    BLOB NOT NULL,
   error    TEXT
 );
-CREATE UNIQUE INDEX frame_key ON frame (kid, piv);
 
 -- Readings. entry: 0 the newest of its frame, 1 the one before ... repeat: came inside a later frame. fills: the frame
 -- itself came after its repeat, so this is no new reading but a fuller one. payload: CBOR map, keys as on the wire.

@@ -4,7 +4,8 @@ import cbor2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from firmware.wire import cbor, quantities, receiver, window
+from firmware.wire import cbor, quantities
+from firmware.wire.host import receiver, window
 from firmware.wire.seal import Keys
 from gateway import quick
 

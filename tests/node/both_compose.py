@@ -3,7 +3,7 @@
 from firmware.node.compose import compose, shown, with_repeat
 from firmware.wire.cbor import loads
 from firmware.wire.errors import DeviceError
-from firmware.wire.payload import entries
+from firmware.wire.host.payload import entries
 from firmware.wire.quantities import (
     AGE,
     ALARM,

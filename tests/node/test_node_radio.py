@@ -19,7 +19,7 @@ def test_each_frame_repeats_the_reading_before(desk):
         + """
 d = Desk(radio_config())
 d.run(9100)
-from firmware.wire.payload import entries
+from firmware.wire.host.payload import entries
 taken = d.host.taken()
 seen = {}
 for at, piv, payload in sends(d):

@@ -23,6 +23,7 @@ from gateway.presets import presets
 
 FIRMWARE = Path(firmware.__path__[0])
 SLOT = "a"
+HOST_ONLY = "wire/host/"  # the reader's side of the protocol
 
 
 def board_modules(board: Board, port: str | None = None) -> list[str]:
@@ -39,7 +40,7 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
     chip = board.radio.module.chip if board.radio else None
     if chip:
         roots += [f"radio/{chip}/{path.stem}" for path in sorted((FIRMWARE / "radio" / chip).glob("*.py"))]
-    return sorted(_closure(roots, _other_radios(chip)))
+    return sorted(_closure(roots, (*_other_radios(chip), HOST_ONLY)))
 
 
 def build_slot(board: Board, port: str | None = None) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The replay window of one kid: which counters were seen, and the AEAD tag of each (README.md, section 1, Receiver)."""
+"""The replay window of one kid: which counters were seen, and the AEAD tag of each (firmware/wire/README.md, section 1)."""
 
 WIDTH = 64
 TAG_LEN = 8

@@ -1,11 +1,11 @@
-"""The receiver's order (README.md, section 1, Receiver): from bytes to an accepted frame, or a named error."""
+"""The receiver's order (firmware/wire/README.md, section 1, Receiver): from bytes to an accepted frame, or a named error."""
 
-from .cbor import loads
-from .errors import WireError
-from .frame import DOWNLINK_MAX, parse
+from firmware.wire.cbor import loads
+from firmware.wire.errors import WireError
+from firmware.wire.frame import parse
+from firmware.wire.seal import check_hop, unseal
+
 from .payload import REPEAT, entries
-from .quantities import validate
-from .seal import check_hop, unseal
 
 RELAY = "relay"
 STREET = "street"
@@ -89,23 +89,3 @@ def understand(accepted):
         accepted.entries = found
     except WireError as error:
         accepted.error = error.name
-
-
-def accept_downlink(keys, buf, last_piv):
-    """Return the payload (dict) of the one answer that a board waits for; last_piv: the PIV it has just sent.
-
-    WireError: the form's names, long (over 128), kid, dir, stale, hop, auth, cbor, value. After it returned, or sent
-    again, the caller forgets last_piv (None: nothing is awaited).
-    """
-    frame = parse(buf)
-    if len(buf) > DOWNLINK_MAX:
-        raise WireError("long")
-    if frame.kid != keys.kid:
-        raise WireError("kid")
-    if not frame.down:
-        raise WireError("dir")
-    if frame.piv != last_piv:
-        raise WireError("stale")
-    answer = loads(unseal(keys, frame))
-    validate(answer)
-    return answer
