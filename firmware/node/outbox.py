@@ -18,6 +18,8 @@ class Outbox:
         self._write = write
         self._keep = keep
         self._waiting = []  # (seq, frame, rssi, snr_x4, t_ms, token), oldest first
+        self._resending = False
+        self._from = 0  # number of the next frame to be sent again
         self.heard = 0
         self.overflow = 0
 
@@ -25,19 +27,18 @@ class Outbox:
         return len(self._waiting)
 
     def add(self, frame, rssi_dbm, snr_x4, t_ms, token=None):
-        """Number a frame (bytes), keep and send it. Returns the token of the frame that had to give way, or None.
+        """Number a frame (bytes), keep and send it; the oldest of a full box gives way.
 
         t_ms: clock of the serial link; token: the caller's name for it, given back by `handled`.
         """
-        gone = None
         if len(self._waiting) >= self._keep:
-            gone = self._waiting.pop(0)[5]
+            self._waiting.pop(0)
             self.overflow += 1
         self.heard += 1
         entry = (self.heard, frame, rssi_dbm, snr_x4, t_ms, token)
         self._waiting.append(entry)
-        self._send(entry)
-        return gone
+        if not self._resending:
+            self._send(entry)
 
     def _send(self, entry):
         self._write(link.heard(entry[0], entry[1], entry[2], entry[3], entry[4]))
@@ -51,8 +52,26 @@ class Outbox:
         return tokens
 
     async def resend(self):
-        """Send all unhandled frames again, oldest first, letting others run between two."""
-        for entry in list(self._waiting):
-            if entry in self._waiting:
+        """Send all unhandled frames again, oldest first, letting others run between two.
+
+        Always in order, new ones behind: who confirms a frame confirms all before it.
+        """
+        self._from = 0
+        if self._resending:
+            return
+        self._resending = True
+        try:
+            entry = self._first()
+            while entry is not None:
+                self._from = entry[0] + 1
                 self._send(entry)
-            await asyncio.sleep_ms(0)
+                await asyncio.sleep_ms(0)
+                entry = self._first()
+        finally:
+            self._resending = False
+
+    def _first(self):
+        for entry in self._waiting:
+            if entry[0] >= self._from:
+                return entry
+        return None

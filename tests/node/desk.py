@@ -15,7 +15,7 @@ from firmware.node.console import Console
 from firmware.radio.airtime import airtime_us
 from firmware.wire import hdlc, link
 from firmware.wire.cbor import loads
-from firmware.wire.errors import DeviceError, WireError
+from firmware.wire.errors import DeviceError  # noqa: F401 - the tests' own
 from firmware.wire.frame import parse
 from firmware.wire.seal import derive, unseal
 
@@ -324,7 +324,12 @@ class Desk:
         self.on()
 
     def run(self, seconds):
+        """Run for so many seconds of virtual time; a second call starts the same application again."""
         run(self.app, seconds)
+
+    def after(self, seconds, fn):
+        """Let fn() happen at that time from now."""
+        port.at(port.now + int(seconds * 1000000), fn)
 
 
 def opened(frame):
