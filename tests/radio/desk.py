@@ -1,6 +1,6 @@
 """A driver and chip models on one desk, for CPython and MicroPython: virtual clock, pins, SPI, and an air without loss."""
 
-from firmware.radio.sx126x import commands, modem, setup
+from firmware.radio.sx126x import cad, commands, errata, modem, setup
 from firmware.radio.sx126x.modem import Modem
 from tools.twin.chips.lora import Emission, Tuning
 from tools.twin.chips.sx126x import SX126x
@@ -169,7 +169,7 @@ class Desk:
         self.clock = Clock()
         self.air = air or Air(self.clock)
         ticks = Ticks(self.clock, start_ms)
-        commands.time = modem.time = setup.time = ticks
+        commands.time = modem.time = setup.time = errata.time = cad.time = ticks
         self.ticks = ticks
         self.chips, self.radios, self.buses = [], [], []
         for _ in range(n):

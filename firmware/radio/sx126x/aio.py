@@ -2,7 +2,7 @@
 
 import asyncio
 
-from .modem import CAD, Modem
+from .modem import Modem
 
 WATCH_MS = 2000  # how often a waiting task looks at DIO1 itself, should an edge get lost
 
@@ -19,6 +19,8 @@ class SX126x(Modem):
         self._risen.set()
 
     async def _wait(self, ms):
+        if self._irq:  # it rose again while the last one was served
+            return
         try:
             await asyncio.wait_for_ms(self._risen.wait(), ms)
         except asyncio.TimeoutError:
@@ -43,13 +45,3 @@ class SX126x(Modem):
             if packet is not None or not self.receiving:
                 return packet
             await self._wait(WATCH_MS if timeout_ms is None else min(WATCH_MS, timeout_ms + 10))
-
-    async def channel_busy(self):
-        """Listen for four symbols: True where a frame of these settings is in the air. 125, 250 and 500 kHz only."""
-        self.start_cad()
-        while self._state == CAD:
-            busy = self.poll_cad()
-            if busy is not None:
-                return busy
-            await self._wait(10)
-        return False

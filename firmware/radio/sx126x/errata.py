@@ -3,6 +3,8 @@
 `cmd` is a Commands.
 """
 
+import time
+
 from . import regs
 
 
@@ -33,14 +35,18 @@ def receiver_patch(cmd):
 
 
 def recalibrate(cmd, image, dio2_switch):
-    """Cure a receiver that a strong signal has left deaf: only calibration after sleep does. Ends in standby RC, awake.
+    """Cure a receiver that a strong signal has left deaf: only calibration after sleep does. From reception to standby.
 
-    The chip sleeps already (warm); `image` are the arguments of CalibrateImage.
+    `image` are the arguments of CalibrateImage.
     """
-    cmd.transfer_now()
+    cmd.set_standby(regs.STDBY_RC)
+    cmd.set_sleep(regs.SLEEP_WARM)
+    time.sleep_ms(regs.SLEEP_ENTRY_MS)
+    cmd.touch()
     cmd.set_standby(regs.STDBY_RC)
     cmd.calibrate(regs.CALIBRATE_ALL)
-    cmd.calibrate_image(image[0], image[1])
+    cmd.calibrate_image(image)
     cmd.set_dio2_as_rf_switch_ctrl(dio2_switch)
     cmd.write_register(regs.RX_GAIN, regs.GAIN_BOOSTED)
     receiver_patch(cmd)
+    cmd.set_standby(regs.STDBY_XOSC)

@@ -1,29 +1,42 @@
 """SX126x as a state machine: each action has a start, which returns at once, and a poll, which never waits.
 
-README.md beside this folder says what each method means; aio.py puts tasks around it.
+The interface is that of ../README.md; aio.py puts tasks around it.
 """
 
 import time
 
-from ..airtime import airtime_us, ldro, symbol_us
 from ..errors import RadioError
 from . import errata, regs, setup
 from .commands import Commands
+from .settings import Settings
 
-IDLE, TX, RX, CAD = 0, 1, 2, 3
-# What configure() has changed and the chip does not know yet
-FREQ, MODULATION, POWER, SYNC, PACKET = 1, 2, 4, 8, 16
-EVERYTHING = 31
+try:
+    from micropython import const
+except ImportError:
+    const = int
 
-TX_IRQ = regs.TX_DONE | regs.TIMEOUT
-RX_IRQ = regs.RX_DONE | regs.TIMEOUT | regs.CRC_ERR | regs.PREAMBLE_DETECTED | regs.HEADER_VALID | regs.HEADER_ERR
-RX_DIO1 = regs.RX_DONE | regs.TIMEOUT | regs.HEADER_ERR
-COMING_IN = regs.PREAMBLE_DETECTED | regs.HEADER_VALID
+# Interrupts, table 13-29
+_TX_DONE = const(0x0001)
+_RX_DONE = const(0x0002)
+_PREAMBLE_DETECTED = const(0x0004)
+_HEADER_VALID = const(0x0010)
+_HEADER_ERR = const(0x0020)
+_CRC_ERR = const(0x0040)
+_TIMEOUT = const(0x0200)
+_ALL_IRQ = const(0x43FF)
 
-STRIKES = 3  # transmissions without an end in a row, then the chip starts anew
-AGC_MS = 60000  # silence after which the receiver is calibrated: it may have gone deaf
-SLEEP_ENTRY_MS = 2
-LONGEST = 255
+_TX_IRQ = const(_TX_DONE | _TIMEOUT)
+_RX_DIO1 = const(_RX_DONE | _HEADER_ERR | _TIMEOUT)
+_COMING_IN = const(_PREAMBLE_DETECTED | _HEADER_VALID)
+_RX_IRQ = const(_RX_DIO1 | _CRC_ERR | _COMING_IN)
+
+_IDLE = const(0)
+_TX = const(1)
+_RX = const(2)
+
+_STRIKES = const(3)  # transmissions without an end in a row, then the chip starts anew
+_AGC_MS = const(60000)  # silence after which the receiver is calibrated: it may have gone deaf
+_LONGEST = const(255)
 
 
 class Packet:
@@ -36,7 +49,7 @@ class Packet:
         self.t_ms = t_ms
 
 
-class Modem:
+class Modem(Settings):
     """An SX126x on `spi` with pins `cs`, `busy`, `reset`, `dio1`, and the switch pins `rxen`, `txen` where a module has them.
 
     `tcxo_mv` 0: a crystal. `fault(name, detail)` makes the exceptions.
@@ -45,32 +58,22 @@ class Modem:
     def __init__(self, spi, cs, busy, reset, dio1, *, tcxo_mv=1800, dio2_rf_switch=True, rxen=None, txen=None,
                  variant="sx1262", dcdc=True, fault=RadioError):  # fmt: skip
         self._cmd = Commands(spi, cs, busy, fault)
-        self._fault = fault
+        super().__init__(fault, (tcxo_mv, dcdc, dio2_rf_switch, variant == "sx1261"))
         self._reset = reset
         self._dio1 = dio1
-        self._rxen = rxen
-        self._txen = txen
-        self._tcxo_mv = tcxo_mv
-        self._dio2 = 1 if dio2_rf_switch else 0
-        self._dcdc = dcdc
-        self._sx1261 = variant == "sx1261"
-        self._state = IDLE
+        self._switch = (rxen, txen)
+        self._state = _IDLE
         self._asleep = False
         self._begun = False
-        self._dirty = EVERYTHING
-        self._image = None  # arguments of the last CalibrateImage
         self._irq = False  # DIO1 rose
         self._irq_ms = 0
         self._since_ms = 0
         self._window_ms = None
         self._heard_ms = None
-        self._staged = 0
-        self._toa_us = 0
+        self._toa_us = 0  # of the frame that is staged or being sent
         self._strikes = 0
         self._waiting = None
         self.counters = {"crc": 0, "header": 0, "tx_deadline": 0, "reinit": 0, "agc": 0, "dio1": 0}
-        self.freq_hz, self.sf, self.bw_hz, self.cr = 868100000, 9, 125000, 5
-        self.power_dbm, self.iq, self.sync, self.preamble = 14, False, 0x12, 8
         dio1.irq(self._rose, dio1.IRQ_RISING)
 
     def _rose(self, pin):
@@ -80,130 +83,65 @@ class Modem:
 
     @property
     def receiving(self):
-        return self._state == RX
+        return self._state == _RX
 
     @property
     def sending(self):
-        return self._state == TX
-
-    def airtime_us(self, n):
-        return airtime_us(n, self.sf, self.bw_hz, self.cr, self._preamble())
-
-    def _preamble(self):
-        return max(self.preamble, 12) if self.sf < 7 else self.preamble  # this chip finds nothing shorter there
-
-    # -- settings
-
-    def configure(self, *, freq_hz=None, sf=None, bw_hz=None, cr=None, power_dbm=None, iq=None, sync=None, preamble=None):
-        lowest, highest = (regs.LOWEST_DBM_SX1261, 15) if self._sx1261 else (regs.LOWEST_DBM_SX1262, 22)
-        self._set("freq_hz", freq_hz, 150000000, 960000000, FREQ)
-        self._set("sf", sf, 5, 12, MODULATION | PACKET)
-        self._set("cr", cr, 5, 8, MODULATION)
-        self._set("power_dbm", power_dbm, lowest, highest, POWER)
-        self._set("sync", sync, 0, 255, SYNC)
-        self._set("preamble", preamble, 5, 65535, PACKET)
-        if bw_hz is not None and bw_hz not in regs.BANDWIDTH:
-            raise self._fault("config", "bw_hz %r" % bw_hz)
-        self._set("bw_hz", bw_hz, 0, 500000, MODULATION)
-        self._set("iq", None if iq is None else bool(iq), False, True, PACKET)
-
-    def _set(self, name, value, low, high, dirty):
-        if value is None or value == getattr(self, name):
-            return
-        if not low <= value <= high:
-            raise self._fault("config", "%s %r" % (name, value))
-        setattr(self, name, value)
-        self._dirty |= dirty
-
-    def _apply(self):
-        """Tell the chip, in standby, what has changed."""
-        cmd, dirty = self._cmd, self._dirty
-        if dirty & SYNC:
-            setup.set_sync_word(cmd, self.sync)
-        if dirty & FREQ:
-            image = setup.image_band(self.freq_hz)
-            if image != self._image:
-                cmd.set_standby(regs.STDBY_RC)
-                cmd.calibrate_image(image[0], image[1])
-                self._image = image
-                cmd.set_standby(regs.STDBY_XOSC)
-            cmd.set_rf_frequency(self.freq_hz)
-        if dirty & MODULATION:
-            low_rate = 1 if ldro(self.sf, self.bw_hz) else 0
-            cmd.set_modulation_params(self.sf, regs.BANDWIDTH[self.bw_hz], self.cr - 4, low_rate)
-            errata.modulation_quality(cmd, self.bw_hz)
-        if dirty & POWER:
-            setup.set_power(cmd, self.power_dbm, self._sx1261)
-        self._dirty = 0
-
-    def _frame_of(self, n):
-        self._cmd.set_packet_params(self._preamble(), 0, n, 1, 1 if self.iq else 0)
-        errata.inverted_iq(self._cmd, self.iq)
-
-    def _antenna(self, rx, tx):
-        if self._rxen:
-            self._rxen(rx)
-        if self._txen:
-            self._txen(tx)
+        return self._state == _TX
 
     # -- start, rest, sleep
 
-    def begin(self):
+    def _arm(self, n, mask, dio1):
+        """Everything that a frame of up to n bytes needs, but for the command that starts it."""
         cmd = self._cmd
-        self._state, self._asleep, self._staged, self._strikes = IDLE, False, 0, 0
+        self._ready()
+        cmd.set_packet_params(self._preamble(), 0, n, 1, self.iq)
+        errata.inverted_iq(cmd, self.iq)
+        cmd.set_dio_irq_params(mask, dio1)
+        cmd.clear_irq_status(_ALL_IRQ)
+        self._irq = False
+
+    def _antenna(self, *levels):
+        for pin, level in zip(self._switch, levels):
+            if pin:
+                pin(level)
+
+    def begin(self):
+        """Reset, identify, calibrate. "radio_absent", "radio_busy"."""
+        self._state, self._asleep, self._toa_us, self._strikes = _IDLE, False, 0, 0
         self._antenna(0, 0)
-        voltages = (self._tcxo_mv, 0) if self._tcxo_mv else (0,)
-        errors = 0
-        for tcxo_mv in voltages:  # the same board is sold with a crystal
-            setup.reset(cmd, self._reset)
-            errors = setup.initialise(cmd, tcxo_mv, self._dcdc, self._dio2, self._sx1261)
-            if not errors & regs.XOSC_START_ERR:
-                break
-        if errors:
-            cmd.fail("radio_absent", "device errors %04x" % errors)
-        self._image = None
-        self._dirty = EVERYTHING
+        setup.start(self._cmd, self._reset, self._module)
+        self._forgotten()
         self._begun = True
-        cmd.set_standby(regs.STDBY_XOSC)
 
     def _ready(self):
         """Into standby with the oscillator running, from whatever was before."""
         cmd = self._cmd
-        if cmd.faulty or self._strikes >= STRIKES or not self._begun:
+        if cmd.faulty or self._strikes >= _STRIKES or not self._begun:
             self.counters["reinit"] += self._begun
             self.begin()
         elif self._asleep:
             self._asleep = False
-            self._after_sleep_entry()
-            cmd.transfer_now()
-            cmd.set_standby(regs.STDBY_XOSC)
-            errata.receiver_patch(cmd)
-            self._dirty |= PACKET
-        self._apply()
-
-    def _after_sleep_entry(self):
-        while time.ticks_diff(time.ticks_ms(), self._since_ms) < SLEEP_ENTRY_MS:
-            time.sleep_us(200)
-
-    def _fall_asleep(self):
-        self._cmd.set_sleep(regs.SLEEP_WARM)
-        self._since_ms = time.ticks_ms()
+            setup.wake(cmd, self._since_ms)
+        self._apply(cmd)
 
     def idle(self):
-        if self._state == RX and not self._cmd.faulty and (self._irq or self._dio1()):
-            packet = self.poll_recv()
-            self._waiting = packet or self._waiting
-        was, self._state, self._staged = self._state, IDLE, 0
-        if was != IDLE and not self._cmd.faulty:
+        """Stop what is under way; a frame that has just come in is kept for the next poll_recv()."""
+        if self._state == _RX and not self._cmd.faulty and (self._irq or self._dio1()):
+            self._waiting = self.poll_recv() or self._waiting
+        was, self._state, self._toa_us = self._state, _IDLE, 0
+        if was != _IDLE and not self._cmd.faulty:
             self._cmd.set_standby(regs.STDBY_XOSC)
-            if was == RX and self._window_ms is not None:
+            if was == _RX and self._window_ms is not None:
                 errata.implicit_header_timeout(self._cmd)
         self._antenna(0, 0)
 
     def sleep(self):
+        """Lowest current; the settings are kept, any start wakes."""
         self.idle()
         if not self._asleep and self._begun and not self._cmd.faulty:
-            self._fall_asleep()
+            self._cmd.set_sleep(regs.SLEEP_WARM)
+            self._since_ms = time.ticks_ms()
             self._asleep = True
 
     def _take_irq(self):
@@ -211,52 +149,46 @@ class Modem:
         self._irq = False
         bits = self._cmd.get_irq_status()
         self._cmd.clear_irq_status(bits)
-        if self._dio1():
-            self._irq = True
+        if self._dio1() and not self._irq:
+            self._rose(None)
         return bits
-
-    def _arm(self, mask, dio1):
-        self._cmd.set_dio_irq_params(mask, dio1)
-        self._cmd.clear_irq_status(regs.ALL_IRQ)
-        self._irq = False
 
     # -- sending
 
     def stage(self, frame):
+        """Make everything ready for `frame` (1..255 bytes). "config" for another length."""
         n = len(frame)
-        if not 1 <= n <= LONGEST:
+        if not 1 <= n <= _LONGEST:
             raise self._fault("config", "frame of %d bytes" % n)
         self.idle()
-        self._ready()
-        self._frame_of(n)
+        self._arm(n, _TX_IRQ, _TX_IRQ)
         self._cmd.write_buffer(0, frame)
-        self._arm(TX_IRQ, TX_IRQ)
         self._toa_us = self.airtime_us(n)
-        self._staged = n
 
     def start_send(self, frame=None):
+        """Begin to send `frame`, or what was staged."""
         if frame is not None:
             self.stage(frame)
-        if not self._staged:
+        if not self._toa_us:
             raise self._fault("config", "nothing staged")
-        self._staged = 0
         self._antenna(0, 1)
         self._cmd.set_tx(0)
         self._since_ms = time.ticks_ms()
-        self._state = TX
+        self._state = _TX
         self._cmd.wait_ready()  # the amplifier is up
 
     def poll_send(self):
-        if self._state != TX:
+        """None while sending, then the airtime in us. "radio_tx" after 5 ms + 5 x airtime."""
+        if self._state != _TX:
             return None
         late = time.ticks_diff(time.ticks_ms(), self._since_ms) > 5 + self._toa_us // 200
-        if not (self._irq or late or self._dio1()):
+        seen = self._irq or self._dio1()
+        if not seen and not late:
             return None
-        unseen = not self._irq and not self._dio1()
-        if self._take_irq() & regs.TX_DONE:
-            self.counters["dio1"] += unseen
+        if self._take_irq() & _TX_DONE:
+            self.counters["dio1"] += not seen
             self._strikes = 0
-            self._state = IDLE
+            self._state = _IDLE
             self._antenna(0, 0)
             return self._toa_us
         if not late:
@@ -264,50 +196,50 @@ class Modem:
         self.counters["tx_deadline"] += 1
         self._strikes += 1
         self.idle()
-        raise self._fault("radio_tx", "no end after 5 ms + 5 x %d us" % self._toa_us)
+        raise self._fault("radio_tx", "no end of the transmission")
 
     # -- listening
 
     def start_recv(self, timeout_ms=None):
+        """Begin to listen: for ever, or for one frame whose header comes within `timeout_ms`."""
         self.idle()
-        self._ready()
-        self._frame_of(LONGEST)
-        self._arm(RX_IRQ, RX_DIO1)
+        self._arm(_LONGEST, _RX_IRQ, _RX_DIO1)
         self._antenna(1, 0)
-        steps = regs.RX_CONTINUOUS if timeout_ms is None else min(max(timeout_ms << 6, 1), regs.RX_LONGEST)
         self._window_ms = timeout_ms
         self._heard_ms = None
-        self._state = RX
+        self._state = _RX
         self._since_ms = time.ticks_ms()
-        self._cmd.set_rx(steps)
+        self._cmd.set_rx(regs.RX_CONTINUOUS if timeout_ms is None else min(max(timeout_ms << 6, 1), regs.RX_LONGEST))
 
     def poll_recv(self):
+        """A Packet or None: nothing yet, or, where `receiving` is False, nothing came."""
         if self._waiting:
             packet, self._waiting = self._waiting, None
             return packet
-        if self._state != RX:
+        if self._state != _RX:
             return None
-        if not (self._irq or self._dio1()):
-            self._watch()
-            return None
-        end_ms = self._irq_ms if self._irq else time.ticks_ms()
-        return self._received(self._take_irq(), end_ms)
+        if not self._irq and self._dio1():
+            self._rose(None)  # the edge got lost
+        if self._irq:
+            end_ms = self._irq_ms
+            return self._received(self._take_irq(), end_ms)
+        return self._watch()
 
     def _received(self, bits, end_ms):
         packet = None
-        if bits & regs.HEADER_ERR:
+        if bits & _HEADER_ERR:
             self.counters["header"] += 1
-        if bits & regs.CRC_ERR:
+        if bits & _CRC_ERR:
             self.counters["crc"] += 1
-        elif bits & regs.RX_DONE:
+        elif bits & _RX_DONE:
             packet = self._fetch(end_ms)
-        if bits & RX_DIO1:
+        if bits & _RX_DIO1:
             self._heard_ms = None
             if self._window_ms is not None:  # one frame or none: the chip is in standby by itself
-                self._state = IDLE
+                self._state = _IDLE
                 self._antenna(0, 0)
                 errata.implicit_header_timeout(self._cmd)
-            elif not bits & regs.HEADER_ERR:
+            elif not bits & _HEADER_ERR:
                 self._since_ms = time.ticks_ms()
         return packet
 
@@ -321,14 +253,15 @@ class Modem:
         return Packet(cmd.read_buffer(start, n), rssi_dbm, snr_x4, end_ms)
 
     def hearing(self):
-        if self._state != RX or not self._cmd.get_irq_status() & COMING_IN:
+        """True while a preamble or a frame is coming in."""
+        if self._state != _RX or not self._cmd.get_irq_status() & _COMING_IN:
             self._heard_ms = None
             return False
         now_ms = time.ticks_ms()
         if self._heard_ms is None:
             self._heard_ms = now_ms
-        elif time.ticks_diff(now_ms, self._heard_ms) > self.airtime_us(LONGEST) // 1000:
-            self._cmd.clear_irq_status(COMING_IN)  # no frame is that long: the preamble was noise
+        elif time.ticks_diff(now_ms, self._heard_ms) > self.airtime_us(_LONGEST) // 1000:
+            self._cmd.clear_irq_status(_COMING_IN)  # no frame is that long: the preamble was noise
             self._heard_ms = None
             return False
         return True
@@ -337,48 +270,12 @@ class Modem:
         """While nothing happens: a window that did not close, a receiver that may be deaf."""
         silent_ms = time.ticks_diff(time.ticks_ms(), self._since_ms)
         if self._window_ms is not None:
-            if silent_ms > self._window_ms + self.airtime_us(LONGEST) // 1000 + 20:
+            if silent_ms > self._window_ms + self.airtime_us(_LONGEST) // 1000 + 20:
                 self.counters["dio1"] += 1
-                self._waiting = self._received(self._take_irq() | regs.TIMEOUT, time.ticks_ms())
-        elif silent_ms >= AGC_MS and not self.hearing():
-            self._cure()
-
-    def _cure(self):
-        """Calibrate a receiver that has heard nothing for long, and listen again."""
-        cmd = self._cmd
-        self.counters["agc"] += 1
-        cmd.set_standby(regs.STDBY_RC)
-        self._fall_asleep()
-        self._after_sleep_entry()
-        errata.recalibrate(cmd, self._image, self._dio2)
-        cmd.set_standby(regs.STDBY_XOSC)
-        self.start_recv()
-
-    # -- is the channel free?
-
-    def start_cad(self):
-        if self.bw_hz < 125000:
-            raise self._fault("config", "no channel activity detection below 125 kHz")
-        self.idle()
-        self._ready()
-        peaks = regs.CAD_PEAK_500K if self.bw_hz == 500000 else regs.CAD_PEAK_125K
-        self._cmd.set_cad_params(regs.CAD_4_SYMBOLS, peaks[self.sf - 5], regs.CAD_MIN)
-        self._frame_of(LONGEST)
-        self._arm(regs.CAD_DONE | regs.CAD_DETECTED, regs.CAD_DONE)
-        self._antenna(1, 0)
-        self._cmd.set_cad()
-        self._since_ms = time.ticks_ms()
-        self._state = CAD
-
-    def poll_cad(self):
-        if self._state != CAD:
-            return None
-        late = time.ticks_diff(time.ticks_ms(), self._since_ms) > 10 + 8 * symbol_us(self.sf, self.bw_hz) // 1000
-        if not (self._irq or late or self._dio1()):
-            return None
-        bits = self._take_irq()
-        if not bits & regs.CAD_DONE and not late:
-            return None
-        self.counters["dio1"] += late
-        self.idle()
-        return bool(bits & regs.CAD_DETECTED)
+                return self._received(self._take_irq() | _TIMEOUT, time.ticks_ms())
+        elif silent_ms >= _AGC_MS and not self.hearing():
+            self.counters["agc"] += 1
+            self._state = _IDLE
+            errata.recalibrate(self._cmd, self._image, self._module[2])
+            self.start_recv()
+        return None

@@ -6,30 +6,41 @@ from . import errata, regs
 
 RESET_BUSY_MS = 100
 TCXO_START = 5 << 6  # 5 ms in steps of 15.625 us
-# What a warm sleep must keep; the chip forgets these else.
-RETAINED = (regs.RX_GAIN, regs.TX_MODULATION, regs.IQ_POLARITY)
+
+
+def start(cmd, pin, module):
+    """Reset and initialise, into standby with the oscillator running. "radio_absent", "radio_busy"."""
+    tcxo_mv, dcdc, dio2_switch, sx1261 = module
+    # If the TCXO does not start, once more without: the same board is sold with a crystal.
+    for millivolts in (tcxo_mv, 0) if tcxo_mv else (0,):
+        reset(cmd, pin)
+        errors = initialise(cmd, millivolts, dcdc, dio2_switch, sx1261)
+        if not errors & regs.XOSC_START_ERR:
+            break
+    if errors:
+        cmd.fail("radio_absent", "device errors %04x" % errors)
+    cmd.set_standby(regs.STDBY_XOSC)
 
 
 def reset(cmd, pin):
-    """Pulse NRESET and find a chip of this family. "radio_absent" when none answers."""
+    """Pulse NRESET and find a chip of this family."""
     pin(0)
     time.sleep_ms(2)
     pin(1)
     time.sleep_ms(1)
     cmd.wait_ready(RESET_BUSY_MS)
     cmd.faulty = False
-    version = b""
     for _ in range(10):
         cmd.set_standby(regs.STDBY_RC)
         version = cmd.version()
         if version[:5] == b"SX126":
             return
         time.sleep_ms(10)
-    cmd.fail("radio_absent", "version %r" % version[:6])
+    cmd.fail("radio_absent", "version %r" % version)
 
 
 def initialise(cmd, tcxo_mv, dcdc, dio2_switch, sx1261):
-    """Bring a chip that was just reset into standby; return its error bits, of which none should be set."""
+    """Set up what no setting changes, from standby RC; return the chip's error bits, of which none should be set."""
     if tcxo_mv:
         cmd.set_dio3_as_tcxo_ctrl(regs.TCXO_MV.index(tcxo_mv), TCXO_START)
     cmd.clear_device_errors()  # the calibration at power-on had no clock if a TCXO is fitted
@@ -37,20 +48,25 @@ def initialise(cmd, tcxo_mv, dcdc, dio2_switch, sx1261):
     cmd.set_packet_type(regs.LORA)  # before any modulation or packet parameter
     cmd.set_rx_tx_fallback_mode(regs.FALLBACK_STDBY_XOSC)
     cmd.set_lora_symb_num_timeout(0)
-    cmd.clear_irq_status(regs.ALL_IRQ)
     cmd.calibrate(regs.CALIBRATE_ALL)  # again, now with a clock
     errors = cmd.get_device_errors() & regs.START_ERRORS
-    cmd.set_regulator_mode(regs.DC_DC if dcdc else 0)
+    cmd.set_regulator_mode(dcdc)
     cmd.set_dio2_as_rf_switch_ctrl(dio2_switch)
     cmd.write_register(regs.OCP, regs.OCP_60_MA if sx1261 else regs.OCP_140_MA)
     cmd.write_register(regs.RX_GAIN, regs.GAIN_BOOSTED)
     errata.receiver_patch(cmd)
-    kept = [len(RETAINED)]
-    for address in RETAINED:
-        kept.extend((address >> 8, address & 0xFF))
-    cmd.write_register(regs.RETENTION_LIST, *kept)
+    cmd.write_register(regs.RETENTION_LIST, *regs.RETAINED)
     errata.antenna_mismatch(cmd)
     return errors
+
+
+def wake(cmd, slept_ms):
+    """From warm sleep, entered at ticks `slept_ms`, into standby with the oscillator running."""
+    while time.ticks_diff(time.ticks_ms(), slept_ms) < regs.SLEEP_ENTRY_MS:
+        time.sleep_us(500)
+    cmd.touch()
+    cmd.set_standby(regs.STDBY_XOSC)
+    errata.receiver_patch(cmd)
 
 
 def image_band(freq_hz):

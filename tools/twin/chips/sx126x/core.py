@@ -158,7 +158,7 @@ class Core:
         if self.clock.now_us < self._busy_until_us:
             self.violations += 1
             return bytes(len(mosi))
-        miso = bytearray([self.status()]) * len(mosi)
+        miso = bytearray(bytes([self.status()]) * len(mosi))
         if mosi and mosi[0]:
             self._command(mosi[0], bytes(mosi[1:]), miso)
             self._last_opcode = mosi[0]
