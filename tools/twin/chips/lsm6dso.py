@@ -8,8 +8,6 @@ increments, and from 7E returns to 78. The FIFO holds 512 words. True rates are 
 256, 128 ...: 13.02 Hz for "12.5". The gyroscope, embedded functions and compression stay off in this model.
 """
 
-from collections import deque
-
 TYPE_CHECKING = False  # MicroPython has no typing; type checkers take this name for true
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +62,7 @@ class LSM6DSO:
         self._temperature_c = temperature_c
         self.dead = False
         self.registers = bytearray(0x80)
-        self._fifo: deque[tuple[int, bytes]] = deque(maxlen=WORDS + 1)
+        self._fifo: list[tuple[int, bytes]] = []
         self._ready_us = 0
         self.power_on()
 
@@ -175,8 +173,7 @@ class LSM6DSO:
         self._made = 0
 
     def _empty(self) -> None:
-        while self._fifo:
-            self._fifo.popleft()
+        self._fifo.clear()
         self._overrun = False
 
     def _advance(self) -> None:
@@ -230,7 +227,7 @@ class LSM6DSO:
             self._overrun = self._latched = True
             if self.registers[FIFO_CTRL4] & 7 == STOP_WHEN_FULL or limit < WORDS:
                 return
-            self._fifo.popleft()
+            self._fifo.pop(0)
         self._count += 1
         tag = TAG_XL << 3 | (self._count & 3) << 1
         parity = tag
@@ -243,5 +240,5 @@ class LSM6DSO:
         if not self._fifo:
             return bytes(7)
         self._overrun = False
-        tag, word = self._fifo.popleft()
+        tag, word = self._fifo.pop(0)
         return bytes((tag,)) + word
