@@ -81,12 +81,13 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Sensor:
-    """A sensor: the part it plays in its service, its driver, its bus (uart, i2c, pin) and the numbers of its wiring."""
+    """A sensor: the part it plays in its service, its driver, its bus (uart, i2c, pin) and its wiring: pins,
+    the bus's number, `address`; `rom` alone is a text."""
 
     name: str
     driver: str
     bus: str
-    wiring: Mapping[str, int]
+    wiring: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -134,10 +134,10 @@ class Fleet:
         own.pop("antenna_dbi", None)
         return {**{key: value for key, value in usual.items() if key in wanted}, **own}
 
-    def sensor_wiring(self, entry: Board, sensor: Sensor) -> dict[str, int]:
-        """The numbers of a sensor's wiring: the board's usual pins of that bus, then what the entry says."""
+    def sensor_wiring(self, entry: Board, sensor: Sensor) -> dict[str, Any]:
+        """The sensor's wiring: the board's usual pins of that bus, then what the entry says."""
         driver = self.presets.drivers[sensor.driver]
-        usual = dict(self.presets.boards[entry.type].wiring.get(driver.bus, {}))
+        usual: dict[str, Any] = dict(self.presets.boards[entry.type].wiring.get(driver.bus, {}))
         if driver.address:
             usual["address"] = driver.address[0]
         return {**usual, **sensor.wiring()}

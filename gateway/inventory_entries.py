@@ -108,9 +108,10 @@ class _OneWord(Entry):
     def _from_word(cls, raw: Any) -> Any:
         return {next(iter(cls.model_fields)): raw} if isinstance(raw, str) else raw
 
-    def wiring(self) -> dict[str, int]:
-        """The pins and numbers that the entry itself gives."""
-        return {key: value for key, value in self.model_dump(exclude_none=True).items() if isinstance(value, int)}
+    def wiring(self) -> dict[str, Any]:
+        """What the entry itself gives, its one word apart."""
+        word = next(iter(type(self).model_fields))
+        return {key: value for key, value in self.model_dump(exclude_none=True).items() if key != word}
 
 
 class Radio(_OneWord):
@@ -142,6 +143,8 @@ class Sensor(_OneWord):
     scl: Pin | None = None
     address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
     pin: Pin | None = None
+    power: Pin | None = None
+    rom: Annotated[str, _hex((16,), "28ff641e8316034a")] | None = None
 
 
 def _no_battery(raw: object) -> object:

@@ -9,7 +9,7 @@ from gateway.place import distance_m
 from gateway.presets import BUSES, RADIO_PINS, Service
 
 NEAR_M = 50_000
-OUTPUTS = {"tx", "sda", "scl", "pin", "sck", "mosi", "cs", "reset", "rxen", "txen", "led"}
+OUTPUTS = {"tx", "sda", "scl", "pin", "power", "sck", "mosi", "cs", "reset", "rxen", "txen", "led"}
 
 
 def check(fleet: Fleet, report: Report) -> None:
@@ -142,7 +142,7 @@ def _part(fleet: Fleet, report: Report, loc: Loc, sensor: Sensor, service: Servi
         return
     assert driver is not None
     unit, pins = BUSES[driver.bus]
-    known = [*pins, *([unit] if unit else []), *(["address"] if driver.address else [])]
+    known = [*pins, *([unit] if unit else []), *(["address"] if driver.address else []), *driver.options]
     for key in sensor.wiring():
         if key not in known:
             report.unknown((*loc, key), key, known)
@@ -252,7 +252,7 @@ def _wired(fleet: Fleet, board: Board) -> list[tuple[Loc, str, str, int]]:
         unit, pins = BUSES[driver.bus]
         wiring = fleet.sensor_wiring(board, sensor)
         what = f"i2c {wiring.get('i2c')}" if unit == "i2c" else part
-        found += [(("sensors", part), what, name, wiring[name]) for name in pins if name in wiring]
+        found += [(("sensors", part), what, name, wiring[name]) for name in (*pins, "power") if name in wiring]
     battery = fleet.battery(board)
     if battery is not None:
         found.append((("battery",), "battery", "adc", battery["adc"]))

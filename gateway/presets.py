@@ -57,12 +57,14 @@ class RadioModule:
 
 @dataclass(frozen=True)
 class Driver:
-    """A sensor's driver: its bus and, on I2C, the addresses that the part can have, the usual one first."""
+    """A sensor's driver: its bus, on I2C the addresses that the part can have (the usual one first), and what else an entry
+    may give: `power`, a pin, and `rom`, hexadecimal."""
 
     name: str
     title: str
     bus: str
     address: tuple[int, ...]
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _radio(name: str, raw: dict[str, Any]) -> RadioModule:
 
 
 def _driver(name: str, raw: dict[str, Any]) -> Driver:
-    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())))
+    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())), tuple(raw.get("options", ())))
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:

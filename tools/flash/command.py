@@ -1,5 +1,6 @@
 """`jourdain flash BOARD`: build, identify, compare, copy, reset, hello."""
 
+import contextlib
 import json
 import sys
 import time
@@ -16,6 +17,8 @@ from tools.flash.secrets import read_secrets
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
+# Errors of a board after which it sends nothing, or nothing of use.
+FATAL = ("config", "identity", "counter", "store", "exception")
 
 
 @click.command(help="Put firmware, configuration and key onto a board, after making sure that it is the right one.")
@@ -46,6 +49,11 @@ def flash(  # noqa: PLR0917 - one argument an option
     connection = connect.Connection(connect.choose_port(port))
     try:
         said = _flash(connection, inv, entry, files, (steps, dry_run, yes))
+    except BaseException:
+        # Whatever went wrong, the board goes on with what it has.
+        with contextlib.suppress(HostError):
+            connection.restart()
+        raise
     finally:
         connection.close()
     if as_json:
@@ -121,12 +129,23 @@ def _flash(
     connection.restart()
     if not dry_run:
         hello = connection.hello(HELLO_S)
-        if hello.uid != found.uid:
-            what = _("the hello names the chip {uid}").format(uid=hello.uid)
-            raise HostError("mismatch", what, connection.port, _("run the command again"))
+        _judge(connection.port, hello, found, steps)
         said["hello"] = {"firmware": hello.firmware, "uid": hello.uid, "caps": hello.caps}
         said["log"] = hello.log
     return said
+
+
+def _judge(port: str, hello: connect.Hello, found: identify.Found, steps: Steps) -> None:
+    """Is the board in service? A sensor that is not plugged in yet is a note, a board that cannot work is a fault."""
+    if hello.uid != found.uid:
+        what = _("the hello names the chip {uid}").format(uid=hello.uid)
+        raise HostError("mismatch", what, port, _("run the command again"))
+    for line in hello.log:
+        if line.startswith("error "):
+            said = _("the board says: {error}").format(error=line)
+            if line.split()[1] in FATAL:
+                raise HostError("device_fault", said, port, _("look at boards.yaml and flash again"))
+            steps.done(said)
 
 
 def _room(connection: connect.Connection, files: dict[str, bytes], todo: write.Plan, found: identify.Found) -> None:

@@ -1,0 +1,284 @@
+"""A board's REPL, served by a real MicroPython: `micropython board_repl.py '{"image": ..., "uid": ..., ...}'`.
+
+Stands where the C code of a board's USB console stands (friendly and raw REPL, raw paste with its window of 128 bytes, soft
+reset); everything that is executed, the file system and the bytecode loader are MicroPython's own. A soft reset ends this
+process with SOFT or SOFT_RAW and the host starts it again on the same image, so that the heap is as fresh as a board's.
+While code runs a Ctrl-C arrives as SIGINT, as the interrupt character of a board does: between any two bytecodes. The host
+knows when from the bytes R (running) and I (idle) on the pipe `state`.
+"""
+
+import io
+import json
+import os
+import sys
+
+SOFT, SOFT_RAW = 42, 43
+WINDOW = 128
+CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
+
+who = json.loads(sys.argv[1])
+out = sys.stdout.buffer
+
+
+class Flash:
+    def __init__(self, path, blocks):
+        self.file = open(path, "r+b")  # noqa: SIM115
+        self.blocks = blocks
+
+    def readblocks(self, block, buf, offset=0):
+        self.file.seek(block * 4096 + offset)
+        self.file.readinto(buf)
+
+    def writeblocks(self, block, buf, offset=0):
+        self.file.seek(block * 4096 + offset)
+        self.file.write(buf)
+        self.file.flush()
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.blocks
+        if op == 5:
+            return 4096
+        if op == 6:
+            return 0
+
+
+class Implementation:
+    name = "micropython"
+    version = tuple(who["version"])
+    _machine = who["machine"]
+    _mpy = who.get("mpy") or sys.implementation._mpy & 0x3FF
+
+
+class BoardSys:
+    """`sys` as this board has it."""
+
+    platform = who["platform"]
+    implementation = Implementation
+
+    def __getattr__(self, name):
+        return getattr(real_sys, name)
+
+
+class Nothing:
+    """A bus or a pin with nothing on it."""
+
+    IN = OUT = PULL_UP = IRQ_RISING = MSB = OPEN_DRAIN = 0
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __call__(self, *args):
+        return 1
+
+    value = __call__
+
+    def any(self):
+        return 0
+
+    def read(self, *args):
+        return None
+
+    def read_u16(self):
+        return 30000
+
+    def readinto(self, buf, *args):
+        return None
+
+    def write_readinto(self, mosi, miso):
+        miso[:] = bytes(len(miso))
+
+    def irq(self, *args, **kwargs):
+        pass
+
+    def _refuse(self, *args, **kwargs):
+        raise OSError(5)
+
+    readfrom = readfrom_mem = readfrom_mem_into = writeto = writeto_mem = _refuse
+
+    def init(self, *args, **kwargs):
+        pass
+
+    write = init
+
+
+class Machine:
+    Pin = ADC = UART = I2C = SPI = SoftSPI = SoftI2C = Nothing
+    PWRON_RESET, WDT_RESET = 1, 3
+    mem32 = {}  # noqa: RUF012 - MicroPython has no typing
+
+    @staticmethod
+    def unique_id():
+        return bytes.fromhex(who["uid"])
+
+    @staticmethod
+    def reset_cause():
+        return 1
+
+
+def read():
+    """One byte of the line; a Ctrl-C is one too."""
+    try:
+        byte = real_sys.stdin.buffer.read(1)
+    except KeyboardInterrupt:
+        return CTRL_C
+    if not byte:
+        real_sys.exit(0)
+    return byte
+
+
+def write(data):
+    out.write(data)
+
+
+def cooked(text):
+    write(text.replace("\n", "\r\n").encode())
+
+
+def execute(code, names):
+    """Run code and return its traceback, empty when it ended well, None when it wants a soft reset."""
+    said = ""
+    try:
+        try:
+            state.write(b"R")
+            exec(compile(code, "<stdin>", "exec"), names)
+        except SystemExit:
+            said = None
+        except BaseException as error:
+            text = io.StringIO()
+            real_sys.print_exception(error, text)
+            said = text.getvalue()
+        state.write(b"I")
+    except KeyboardInterrupt:  # a moment too late for the code
+        state.write(b"I")
+    return said
+
+
+def paste():
+    """Raw paste: flow control by windows. Returns the code."""
+    write(b"R\x01" + WINDOW.to_bytes(2, "little") + b"\x01")
+    code, room = b"", WINDOW
+    while True:
+        byte = read()
+        if byte in (CTRL_C, CTRL_D):
+            write(CTRL_D)
+            return code if byte == CTRL_D else b"raise KeyboardInterrupt"
+        code += byte
+        room -= 1
+        if room == 0:
+            write(b"\x01")
+            room = WINDOW
+
+
+def raw_repl(names):
+    """Serve the raw REPL until Ctrl-B; a soft reset does not return."""
+    write(b"raw REPL; CTRL-B to exit\r\n>")
+    code = b""
+    while True:
+        byte = read()
+        if byte == CTRL_A:
+            if code == CTRL_E + b"A":
+                code = paste()
+                raw_run(code, names)
+            else:
+                write(b"raw REPL; CTRL-B to exit\r\n>")
+            code = b""
+        elif byte == CTRL_B:
+            return
+        elif byte == CTRL_C:
+            code = b""
+        elif byte == CTRL_D:
+            write(b"OK")
+            if not code:
+                write(b"\r\n")
+                real_sys.exit(SOFT_RAW)
+            raw_run(code, names)
+            code = b""
+        elif byte != b"\r" or code:
+            code += byte
+
+
+def raw_run(code, names):
+    error = execute(code.decode(), names)
+    write(CTRL_D)
+    if error is None:
+        real_sys.exit(SOFT_RAW)
+    cooked(error)
+    write(CTRL_D + b">")
+
+
+def friendly_repl(names):
+    """Serve the prompt of people: one line at a time, as far as a tool needs it."""
+    banner = b"MicroPython v1.%d.0; %s\r\nType \"help()\" for more information.\r\n>>> "
+    write(banner % (who["version"][1], who["machine"].encode()))
+    line = b""
+    while True:
+        byte = read()
+        if byte == CTRL_A and not line:
+            raw_repl(names)
+            write(b"\r\n" + banner % (who["version"][1], who["machine"].encode()))
+        elif byte == CTRL_B:
+            write(b"\r\n>>> ")
+        elif byte == CTRL_C:
+            line = b""
+            write(b"\r\n>>> ")
+        elif byte == CTRL_D and not line:
+            write(b"\r\n")
+            real_sys.exit(SOFT)
+        elif byte == b"\r":
+            write(b"\r\n")
+            cooked(execute(line.decode(), names) or "")
+            write(b">>> ")
+            line = b""
+        elif byte >= b" ":
+            write(byte)
+            line += byte
+
+
+def main_py():
+    try:
+        with open("/main.py") as file:
+            code = file.read()
+    except OSError:
+        return
+    cooked(execute(code, {"__name__": "__main__"}) or "")
+
+
+class OneWire:
+    """The module of that name, with nothing on the wire."""
+
+    def __init__(self, pin):
+        pass
+
+    def reset(self, *args):
+        return False
+
+
+class Onewire:
+    OneWire = OneWire
+
+
+real_sys = sys
+sys.modules["sys"] = BoardSys()
+sys.modules["machine"] = Machine
+sys.modules["onewire"] = Onewire
+flash = Flash(who["image"], who["blocks"])
+try:
+    lfs = os.VfsLfs2(flash)
+except OSError:
+    os.VfsLfs2.mkfs(flash)
+    lfs = os.VfsLfs2(flash)
+state = open("/dev/fd/{}".format(who["state"]), "wb")  # noqa: SIM115
+os.umount("/")
+os.mount(lfs, "/")
+os.chdir("/")
+sys.path[:] = ["", ".frozen", "/lib"]
+state.write(b"I")
+if who["reset"]:
+    write(b"MPY: soft reboot\r\n")
+if who["reset"] == "raw":
+    raw_repl({"__name__": "__main__"})
+else:
+    main_py()
+while True:
+    friendly_repl({"__name__": "__main__"})

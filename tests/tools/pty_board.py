@@ -1,0 +1,110 @@
+"""A board on a pty: `with PtyBoard(tmp_path) as board: ... board.port`. The other half is board_repl.py."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import tty
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from mp import micropython  # noqa: E402
+
+SOFT, SOFT_RAW = 42, 43
+
+
+class PtyBoard:
+    """A real MicroPython with a board's console on a pty.
+
+    `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port.
+    """
+
+    def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
+                 version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False):  # fmt: skip
+        self.image = Path(folder) / f"{uid}.img"
+        if not self.image.exists():
+            self.image.write_bytes(b"\xff" * blocks * 4096)
+        self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
+                    "version": version, "mpy": mpy, "blocks": blocks}  # fmt: skip
+        self.cut_after, self.deaf = cut_after, deaf
+        self.received = 0
+        self.resets = 0
+        self.ended = None
+        self._closing = self._running = False
+
+    def __enter__(self):
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._stdin, self._into = os.pipe()
+        self._up = threading.Event()
+        self.process = None
+        if not self.deaf:
+            threading.Thread(target=self._live, daemon=True).start()
+            assert self._up.wait(20)
+            threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._closing = True
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for fd in (self._slave, self._master, self._into, self._stdin):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+
+    def pull(self):
+        """Pull the cable."""
+        self._closing = True
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._slave)
+        os.close(self._master)
+
+    def _live(self):
+        reset = ""
+        while not self._closing:
+            states, say = os.pipe()
+            who = {**self.who, "reset": reset, "state": say}
+            self.process = subprocess.Popen(
+                [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), json.dumps(who)],
+                stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
+            )  # fmt: skip
+            os.close(say)
+            while state := os.read(states, 1):
+                self._running = state == b"R"
+                self._up.set()
+            os.close(states)
+            self._up.clear()
+            code = self.process.wait()
+            if code not in (SOFT, SOFT_RAW):
+                self.ended = code
+                return
+            self.resets += 1
+            reset = "raw" if code == SOFT_RAW else "friendly"
+
+    def _listen(self):
+        while not self._closing:
+            try:
+                data = os.read(self._master, 256)
+            except OSError:
+                return
+            self.received += len(data)
+            if self.cut_after is not None and self.received > self.cut_after:
+                self.pull()
+                return
+            for piece in re.findall(b"\x03|[^\x03]+", data):
+                self._up.wait(20)
+                if piece == b"\x03" and self._running:
+                    self.process.send_signal(signal.SIGINT)
+                else:
+                    os.write(self._into, piece)
