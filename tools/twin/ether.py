@@ -5,12 +5,14 @@ signal over noise, capture over what overlaps, one frame at a time. Levels: log-
 little fading a frame.
 """
 
+from __future__ import annotations
+
 import math
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .chips.lora import Clock, Emission, Tuning
+from .chips.lora import Emission, Tuning
 from .propagation import (
     CAPTURE_DB,
     EXPONENT,
@@ -27,6 +29,9 @@ from .propagation import (
     sensitivity_dbm,
     snr_limit_db,
 )
+
+if TYPE_CHECKING:
+    from .chips.lora import Clock
 
 __all__ = ["Ether", "capture_share", "expected_loss", "noise_floor_dbm", "path_loss_db", "sensitivity_dbm", "snr_limit_db"]
 

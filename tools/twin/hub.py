@@ -25,29 +25,32 @@ class Cable:
     """One cable. The daemon sees `path`; the board sees `feed`, called at the town's time.
 
     `up()`: is there a daemon that has the port open? Without one, what the board writes is lost, as it is where a host
-    does not read. `idle()` is called while the clock waits, so that the twin notices a daemon that died.
+    does not read. `idle()` is called while the clock waits, so that the twin notices a daemon that died; `before()` when
+    the daemon is about to get something.
     """
 
-    def __init__(self, clock: Clock, name: str, feed: Callable[[bytes], object], up: Callable[[], bool]) -> None:
+    def __init__(self, clock: Clock, name: str, feed: Callable[[bytes], object]) -> None:
         self.clock = clock
         self.name = name
+        self.up: Callable[[], bool] = lambda: True
         self.idle: Callable[[], object] = lambda: None
+        self.before: Callable[[], object] = lambda: None
         self.on_heard: Callable[[str, list[Any]], object] = lambda name, message: None
-        self.on_lost: Callable[[str, list[Any]], object] = lambda name, message: None
+        self.on_handled: Callable[[str, int], object] = lambda name, seq: None
+        self.on_boot: Callable[[str], object] = lambda name: None
         self.on_log: Callable[[str, str], object] = lambda name, text: None
         self.late_handled = 0
         self.handled_seq = 0
         self.sent_seq = 0
         self._feed = feed
-        self._up = up
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
         self._out = Tap(self._from_board, lambda text: self.on_log(name, text))
         self._in = Tap(self._from_host, lambda text: None)
-        self._fresh: list[list[Any]] = []
-        self._hello = False
+        self._fresh = 0
+        self._asked = False  # the daemon wants a hello before it handles anything; the board answers when time moves
 
     def close(self) -> None:
         """Pull the cable."""
@@ -58,17 +61,11 @@ class Cable:
 
     def write(self, data: bytes) -> None:
         """The board has written `data`: hand it on, then let the clock wait until the daemon has dealt with its frames."""
-        self._fresh.clear()
+        self._fresh = 0
         self._out.feed(data)
-        if not self._up() or not self._deliver(data):
-            for message in self._fresh:
-                self.on_lost(self.name, message)
-            return
-        for message in self._fresh:
-            self.sent_seq = message[1]
-            self.on_heard(self.name, message)
-        if self._fresh:
-            self._wait(lambda: self.handled_seq >= self.sent_seq)
+        self.before()
+        if self.up() and self._deliver(data) and self._fresh:
+            self._wait(lambda: self.handled_seq >= self.sent_seq or self._asked)
 
     def inject(self, data: bytes) -> None:
         """Noise on the line, towards the daemon."""
@@ -76,9 +73,14 @@ class Cable:
 
     def _from_board(self, message: list[Any]) -> None:
         if message[0] == link.HEARD and len(message) >= 6:
-            self._fresh.append(message)
-        elif message[0] == link.HELLO and len(message) > 4 and message[5] == 0:
-            self.sent_seq = self.handled_seq = 0  # it numbers from 1 again
+            self._fresh += 1
+            self.sent_seq = max(self.sent_seq, message[1])
+            self.on_heard(self.name, message)
+        elif message[0] == link.HELLO and len(message) > 5:
+            self._asked = False
+            if message[5] == 0:
+                self.sent_seq = self.handled_seq = 0  # it numbers from 1 again
+                self.on_boot(self.name)
 
     def _deliver(self, data: bytes) -> bool:
         deadline = time.monotonic() + WRITE_S
@@ -88,7 +90,7 @@ class Cable:
             except BlockingIOError:
                 # The line's buffer is full: a daemon that is busy empties it, a dead one does not.
                 self.idle()
-                if not self._up() or time.monotonic() > deadline:
+                if not self.up() or time.monotonic() > deadline:
                     return False
                 select.select([], [self._master], [], 0.01)
         return True
@@ -104,7 +106,7 @@ class Cable:
             self.pump()
             if not done():
                 self.idle()
-                if not self._up():
+                if not self.up():
                     return
 
     # -- host to board
@@ -126,6 +128,9 @@ class Cable:
     def _from_host(self, message: list[Any]) -> None:
         if message[0] == link.HANDLED and len(message) > 1:
             self.handled_seq = max(self.handled_seq, int(message[1]))
+            self.on_handled(self.name, self.handled_seq)
+        elif message[0] == link.HELLO and len(message) == 1:
+            self._asked = True
 
     def flush(self) -> None:
         """The host's end was closed: what it had not read is gone."""

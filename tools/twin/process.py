@@ -65,7 +65,7 @@ class Process(Handlers):
         self.spec = spec
         self.boots = 0
         self.exit_code: int | None = None  # 0 ended by itself, 1 by Ctrl-C, 2 by an exception
-        self._on_output = on_output
+        self.on_output = on_output
         self._on_fault = on_fault
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: BinaryIO | None = None
@@ -235,7 +235,7 @@ class Process(Handlers):
                 return
             if not data:
                 return
-            self._on_output(data)
+            self.on_output(data)
 
     def flags(self) -> int:
         interrupt, self._interrupt = self._interrupt, False

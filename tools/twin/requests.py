@@ -11,6 +11,7 @@ from tools.twin.ports import Circuit
 from tools.twin.rpc import Line, Op, Request
 
 FALLING, RISING = 4, 8
+AHEAD_US = 100_000  # how far a board may run on its own when nothing else will happen: a cable may bring something any time
 _EIO = 5
 
 
@@ -55,7 +56,9 @@ class Handlers:
         """Reply to the request that is under way, with the time and everything that waits for the board."""
         pins, self._pending = self._pending, 0
         self._nudged = False
-        self.line.reply((self.clock.now_us, self.clock.next_us(), pins, value, self.flags(), error), data)
+        now_us = self.clock.now_us
+        horizon_us = min(self.clock.next_us(), now_us + AHEAD_US)
+        self.line.reply((now_us, horizon_us, pins, value, self.flags(), error), data)
 
     def flags(self) -> int:
         """Flags of the next reply."""
