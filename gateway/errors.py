@@ -10,7 +10,7 @@ from typing import NamedTuple
 class HostError(Exception):
     """A named fault on the host.
 
-    `name` is one of `firmware.wire.errors.HOST_ERRORS`; `what` happened, `where` (file:line, port, board) and `hint`,
+    `name` is one of `firmware.wire.host.errors.HOST_ERRORS`; `what` happened, `where` (file:line, port, board) and `hint`,
     what to do next. `str()` gives these as up to three lines.
     """
 

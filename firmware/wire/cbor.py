@@ -138,7 +138,7 @@ def _items(buf, pos, count, link, depth):
     return out, pos
 
 
-def _other(buf, pos, major, n, link, depth):
+def _other(buf, pos, major, n, link, depth):  # noqa: PLR0917
     # What is no integer, its head read already.
     if major == 7:
         if n | 1 == 21:
@@ -177,24 +177,17 @@ def _other(buf, pos, major, n, link, depth):
     return out, pos
 
 
-def _loads(buf, link):
+def loads(buf, link=False):
+    """Return the payload in `buf` (bytes) as a dict. WireError("cbor") for anything else than a canonical map."""
     try:
         (obj,), end = _items(buf, 0, 1, link, 0)
     except IndexError:
-        raise WireError("cbor")
-    if end != len(buf):
-        raise WireError("cbor")
-    return obj
-
-
-def loads(buf):
-    """Return the payload in `buf` (bytes) as a dict. WireError("cbor") for anything else than a canonical map."""
-    obj = _loads(buf, False)
-    if type(obj) is not dict:
+        end = None
+    if end != len(buf) or not (link or type(obj) is dict):
         raise WireError("cbor")
     return obj
 
 
 def loads_link(buf):
     """Return the link message in `buf` (bytes). WireError("cbor")."""
-    return _loads(buf, True)
+    return loads(buf, True)

@@ -35,8 +35,8 @@ class Ccm:
         self._cbc = None
         self._chain = bytearray(16)
 
-    def _run(self, nonce, prefix, buf, at, n, opening):
-        # En- or decrypts in place; leaves the tag in the first 8 bytes of the stream.
+    def _run(self, nonce, prefix, buf, at, n, opening):  # noqa: PLR0917
+        # En- or decrypts in place and puts the tag behind.
         end = (n + 31) & 0x1F0
         for i in range(0, end, 16):
             _stream[i] = 1
@@ -74,25 +74,21 @@ class Ccm:
         cbc.encrypt(view, view)
         chain[:] = view[end - 16 :]
         self._cbc = cbc
+        end = at + n
         for i in range(8):
-            _stream[i] ^= chain[i]
+            buf[end + i] = _stream[i] ^ chain[i]
+        return end + 8
 
     def seal_into(self, nonce, prefix, buf, at, n):
         """Encrypt buf[at:at+n] in place (bytearray), put the tag behind it and return where that ends."""
-        self._run(nonce, prefix, buf, at, n, False)
-        end = at + n
-        for i in range(8):
-            buf[end + i] = _stream[i]
-        return end + 8
+        return self._run(nonce, prefix, buf, at, n, False)
 
     def open(self, nonce, prefix, buf, at, end):
         """Return the plaintext of buf[at:end], ciphertext and tag. WireError("auth")."""
-        n = end - at - 8
         plain = bytearray(buf)
-        self._run(nonce, prefix, plain, at, n, True)
-        wrong = 0
-        for i in range(8):
-            wrong |= _stream[i] ^ buf[at + n + i]
-        if wrong:
+        end -= 8
+        self._run(nonce, prefix, plain, at, end - at, True)
+        # Not in constant time: who sends by radio cannot time it.
+        if plain[end : end + 8] != buf[end : end + 8]:
             raise WireError("auth")
-        return bytes(plain[at : at + n])
+        return bytes(plain[at:end])

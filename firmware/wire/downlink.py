@@ -1,10 +1,12 @@
 """What a board accepts as the answer to its uplink (README.md, section 1, Downlink)."""
 
 from .cbor import loads
-from .errors import WireError
-from .frame import DOWNLINK_MAX, parse
+from .errors import WireError, const
+from .frame import parse
 from .quantities import BY_KEY, check
 from .seal import unseal
+
+_DOWNLINK_MAX = const(128)
 
 
 def accept_downlink(keys, buf, last_piv):
@@ -14,16 +16,19 @@ def accept_downlink(keys, buf, last_piv):
     again, the caller forgets last_piv (None: nothing is awaited).
     """
     frame = parse(buf)
-    if len(buf) > DOWNLINK_MAX:
-        raise WireError("long")
-    if frame.kid != keys.kid:
-        raise WireError("kid")
-    if not frame.down:
-        raise WireError("dir")
-    if frame.piv != last_piv:
-        raise WireError("stale")
+    name = None
+    if len(buf) > _DOWNLINK_MAX:
+        name = "long"
+    elif frame.kid != keys.kid:
+        name = "kid"
+    elif not frame.down:
+        name = "dir"
+    elif frame.piv != last_piv:
+        name = "stale"
+    if name:
+        raise WireError(name)
     answer = loads(unseal(keys, frame))
-    for key in answer:
+    for key, value in answer.items():
         if key in BY_KEY:
-            check(BY_KEY[key], answer[key])
+            check(BY_KEY[key], value)
     return answer

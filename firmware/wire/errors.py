@@ -1,4 +1,7 @@
-"""Every error of the project has a name, and this is the table that firmware, daemon and tools share."""
+"""Every error of the project has a name, and this is the table that firmware, daemon and tools share.
+
+What only a host can run into is beside it, in host/errors.py.
+"""
 
 # Why a frame is not accepted, in the order of the receiver's checks (README.md, section 1, Receiver), then the
 # board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.
@@ -13,12 +16,6 @@ DEVICE_ERRORS = {
     6: "sensor_power_on", 10: "radio_absent", 11: "radio_busy", 12: "radio_tx", 13: "radio_duty",
     20: "store", 21: "queue_full", 22: "counter", 30: "config", 31: "identity", 40: "exception",
 }  # fmt: skip
-
-# What goes wrong on a host: the daemon and the tools. The class is gateway.errors.HostError.
-HOST_ERRORS = (
-    "no_port", "port_busy", "disk_full", "bad_config", "bad_inventory", "broker_refused", "mismatch", "ambiguous",
-    "no_device", "transfer", "bad_keys", "test_key", "timeout",
-)  # fmt: skip
 
 # MicroPython's compiler puts the value in place of a name that is set by const(); elsewhere it is the value itself.
 const = int
@@ -39,10 +36,7 @@ class DeviceError(Exception):
         super().__init__(name, detail)
         self.name = name
         self.detail = detail
-
-    @property
-    def code(self):
-        for code, name in DEVICE_ERRORS.items():
-            if name == self.name:
-                return code
-        raise KeyError(self.name)
+        for self.code, known in DEVICE_ERRORS.items():
+            if known == name:
+                return
+        raise KeyError(name)

@@ -11,7 +11,6 @@ _LONG_KID = const(0x08)
 TAG_LEN = const(8)
 HOP_LEN = const(4)
 FRAME_MAX = const(255)
-DOWNLINK_MAX = const(128)
 LOW_RATE_MAX = const(50)  # SF10 to SF12
 
 

@@ -2,14 +2,15 @@
 
 from binascii import crc32
 
+from .errors import const
+
 PROTO_LOG_TEXT = 0  # what lies between the frames: print(), tracebacks, noise
-PROTO_FRAME = 0x21
+PROTO_FRAME = const(0x21)
 PROTO_MESSAGE = 0x22
-PROTO_LOG = 0x23
+PROTO_LOG = const(0x23)
 
 RUN_MAX = 1024
-_GOOD = 0x2144DF1C  # the CRC-32 of anything followed by its own CRC-32, little endian
-_MARKS = bytes(125) + b"\x20" + bytes(130) if hasattr(bytes, "translate") else None
+_GOOD = const(0x2144DF1C)  # the CRC-32 of anything followed by its own CRC-32, little endian
 
 
 def encode(proto, body):
@@ -24,21 +25,6 @@ def encode(proto, body):
             out.append(c)
     out.append(0x7E)
     return bytes(out)
-
-
-def _unescape(run):
-    if b"\x7d\x7d" in run:  # a needless escape, of 5D
-        run = run.replace(b"\x7d\x7d", b"\x5d")
-    if _MARKS is None:
-        pieces = run.split(b"\x7d")
-        for i in range(1, len(pieces)):
-            piece = pieces[i]
-            pieces[i] = bytes((piece[0] ^ 0x20,)) + piece[1:]
-        return b"".join(pieces)
-    # A host does it without a loop: a mask with 20 where an escape stood before, and one XOR of long integers.
-    data = run.translate(None, b"\x7d")
-    mask = run.translate(_MARKS).replace(b"\x20\x00", b"\x20")
-    return (int.from_bytes(data, "big") ^ int.from_bytes(mask, "big")).to_bytes(len(data), "big")
 
 
 class Decoder:
@@ -76,13 +62,21 @@ class Decoder:
                 self._skip = True
         return out
 
+    def _unescape(self, run):
+        pieces = run.split(b"\x7d")
+        for i in range(1, len(pieces)):
+            piece = pieces[i]
+            pieces[i] = bytes((piece[0] ^ 0x20,)) + piece[1:]
+        return b"".join(pieces)
+
     def _run(self, run, out):
         if len(run) > self.max_run:
             self.overlong += 1
         elif run[-1] == 0x7D:
             self.aborted += 1
         else:
-            data = _unescape(run) if b"\x7d" in run else run
+            # Two 7D in a row are a needless escape, of 5D.
+            data = self._unescape(run.replace(b"\x7d\x7d", b"\x5d")) if b"\x7d" in run else run
             if crc32(data) == _GOOD and len(data) > 4:
                 out.append((data[0], data[1:-4]))
                 return

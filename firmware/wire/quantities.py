@@ -99,10 +99,6 @@ SCALARS = (LATITUDE, LONGITUDE, AGE, ALARM, BUTTON, TOKEN)
 BY_KEY = {row[0]: row for row in ROWS + CONTROL_ROWS}
 
 
-# Neither in an array nor among a reading's values.
-APART = {row[0] for row in CONTROL_ROWS} | {AGE}
-
-
 def check(row, value):
     """Raise WireError("value") unless `value` has the row's type and range."""
     want = row[2]

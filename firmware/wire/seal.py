@@ -11,7 +11,7 @@ except ImportError:
     from .ccm import Ccm
 
 # The Enc_structure of RFC 9052 up to the header, by the header's length: ["Encrypt0", h'', header].
-_PREFIXES = tuple(b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(10))
+_PREFIXES = [b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(10)]
 
 
 def hmac_sha256(key, message):
@@ -76,26 +76,6 @@ def check_hop(keys, frame):
         raise WireError("hop")
 
 
-def seal_into(keys, out, piv, payload, n, down=False, hop=False):
-    """Put the frame with payload[:n] (n >= 1) into `out` (bytearray of 255), return its length. WireError("long")."""
-    at = put_header(out, keys.kid, piv, down, hop)
-    if at + n + TAG_LEN + (HOP_LEN if hop else 0) > FRAME_MAX:
-        raise WireError("long")
-    for i in range(n):
-        out[at + i] = payload[i]
-    end = keys.ccm(down).seal_into(keys.nonce(piv), _PREFIXES[at], out, at, n)
-    if hop:
-        out[end : end + HOP_LEN] = hop_tag(keys, bytes(out[:end]))
-        end += HOP_LEN
-    return end
-
-
-def seal(keys, piv, payload, down=False, hop=False):
-    """Return the frame (bytes) with `payload` (bytes, at least 1). WireError("long") over 255 bytes."""
-    out = bytearray(FRAME_MAX)
-    return bytes(out[: seal_into(keys, out, piv, payload, len(payload), down, hop)])
-
-
 def unseal(keys, frame):
     """Return the payload (bytes) of a Frame. WireError hop (only with k_hop held), then auth."""
     if frame.hop and keys.k_hop:
@@ -105,18 +85,36 @@ def unseal(keys, frame):
 
 
 class Sealer:
-    """A board's sealing of uplinks into one buffer that is made once.
+    """Sealing of one direction into one buffer that is made once: a board's uplinks.
 
     `seal(piv, payload, n)` returns a memoryview of the frame, valid until the next call. Without hop tag it leaves less
     than 512 bytes of garbage, `cbor.dump_into` of the payload included.
     """
 
-    def __init__(self, keys, hop=False):
+    def __init__(self, keys, hop=False, down=False):
         self._keys = keys
         self._hop = hop
+        self._down = down
         self._out = bytearray(FRAME_MAX)
         self._view = memoryview(self._out)
 
     def seal(self, piv, payload, n):
         """Seal payload[:n] (n >= 1) under `piv`. WireError("long") when the frame would exceed 255 bytes."""
-        return self._view[: seal_into(self._keys, self._out, piv, payload, n, False, self._hop)]
+        keys = self._keys
+        out = self._out
+        hop = self._hop
+        at = put_header(out, keys.kid, piv, self._down, hop)
+        if at + n + TAG_LEN + (HOP_LEN if hop else 0) > FRAME_MAX:
+            raise WireError("long")
+        for i in range(n):
+            out[at + i] = payload[i]
+        end = keys.ccm(self._down).seal_into(keys.nonce(piv), _PREFIXES[at], out, at, n)
+        if hop:
+            out[end : end + HOP_LEN] = hop_tag(keys, bytes(out[:end]))
+            end += HOP_LEN
+        return self._view[:end]
+
+
+def seal(keys, piv, payload, down=False, hop=False):
+    """Return the frame (bytes) with `payload` (bytes, at least 1). WireError("long") over 255 bytes."""
+    return bytes(Sealer(keys, hop, down).seal(piv, payload, len(payload)))

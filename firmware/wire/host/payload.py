@@ -2,12 +2,13 @@
 
 from firmware.wire.errors import WireError
 from firmware.wire.quantities import (
+    AGE,
     ANY,
-    APART,
     BATCH_MAX,
     BATCH_MIN,
     BOOL,
     BY_KEY,
+    CONTROL_ROWS,
     REPEATS,
     SCALARS,
     STEP,
@@ -17,6 +18,9 @@ from firmware.wire.quantities import (
 DIRECT = "direct"
 REPEAT = "repeat"
 
+# Neither in an array nor among a reading's values.
+APART = {row[0] for row in CONTROL_ROWS} | {AGE}
+
 
 def _expand(row, values):
     # The true values of a batch [first, delta, ...]; of booleans, the booleans.
@@ -24,10 +28,9 @@ def _expand(row, values):
         raise WireError("value")
     out = []
     for value in values:
-        if out and row[2] is not BOOL and type(value) is int:
-            value += out[-1]
-        check(row, value)
-        out.append(value)
+        delta = out and row[2] is not BOOL and type(value) is int
+        out.append(out[-1] + value if delta else value)
+        check(row, out[-1])
     return out
 
 
