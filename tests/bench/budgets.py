@@ -16,9 +16,15 @@ APP_MPY_LIMIT = 60_000
 HEAP_LIMIT = 60_000
 GARBAGE_LIMIT = 512
 
-# Import everything that a board's slot contains, as its application does, and say what stays on the heap.
+# Objects of the 64-bit port are larger. Measured over three slots on both ports: 1.43 to 1.45 times.
+RATIO_64_TO_32 = 1.43
+
+# Import everything that a board's slot contains, as its application does, and say what stays on the heap. What a board has
+# in its ROM (asyncio, its own machine module) is there before the count begins.
 HEAP = """
 import gc, sys
+import array, asyncio, asyncio.event, asyncio.stream, asyncio.lock, binascii, errno, hashlib, json, machine, math, onewire
+import os, random, select, struct, time
 sys.path.insert(0, {slot!r})
 gc.collect()
 before = gc.mem_alloc()
@@ -67,13 +73,13 @@ def slot(board: str, folder: Path) -> tuple[int, list[str]]:
 
 
 def board_cost(board: str) -> dict[str, int]:
-    """mpy_bytes, and heap_bytes (64-bit figure: 1.06 to 2 times what a board needs) of one board's slot."""
+    """mpy_bytes, and heap_bytes (32-bit figure: that of the 64-bit port over RATIO_64_TO_32) of one board's slot."""
     with tempfile.TemporaryDirectory() as folder:
         mpy_bytes, names = slot(board, Path(folder))
         where = {"slot": f"{folder}/a", "names": sorted(names)}
         shim = [mp.ROOT / "tools/twin/board"]
         heap = int(mp.run(HEAP.format(**where), heap_kb=1000, path=shim).split()[-1])
-    return {"mpy_bytes": mpy_bytes, "heap_bytes": heap}
+    return {"mpy_bytes": mpy_bytes, "heap_bytes": round(heap / RATIO_64_TO_32)}
 
 
 def sealing_garbage() -> int:
@@ -96,10 +102,10 @@ def measure(quick: bool = False) -> dict:
     for what, name in first.items():
         cost = board_cost(name)
         rows.append(row(f"{what} ({name}), bytecode of the slot", cost["mpy_bytes"], APP_MPY_LIMIT))
-        rows.append(row(f"{what}, resident heap after import, 64-bit", cost["heap_bytes"], HEAP_LIMIT))
+        rows.append(row(f"{what}, resident heap after import, 32-bit", cost["heap_bytes"], HEAP_LIMIT))
     rows.append(row("sealing a bin frame without hop tag, garbage", sealing_garbage(), GARBAGE_LIMIT))
     text = (
-        "Heap and garbage are those of the 64-bit port, whose objects are 1.06 to 2 times as large as a board's: what holds"
-        " here holds on a board."
+        "Resident heap is measured on the 64-bit port and divided by 1.43, the ratio of both ports over three slots; garbage is"
+        " that of the 64-bit port, more than a board's."
     )
     return {"title": "Budgets of the firmware", "text": text, "rows": rows}
