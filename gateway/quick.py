@@ -6,8 +6,6 @@ them, all within range, goes to the reference, which alone names errors. A test 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from firmware.wire.host.payload import DIRECT, REPEAT
 from firmware.wire.host.receiver import Accepted, understand
 from firmware.wire.quantities import AGE, BATCH_MAX, BATCH_MIN, BOOL, CONTROL_ROWS, INT, REPEATS, ROWS, SCALARS, STEP, UINT
@@ -16,27 +14,24 @@ Value = int | bool
 Entries = list[tuple[int, str, int, dict[int, Value]]]
 
 
-class _Row(NamedTuple):
-    key: int
-    lowest: int
-    highest: int
-    boolean: bool
-    many: bool  # may be a batch
-    value: bool  # belongs to a reading; else control, or the age
+# Kinds of a key: one number; a number or a batch; a boolean (or a batch of them, which the reference reads); unusual.
+_ONE, _MANY, _BOOL, _ODD = range(4)
+
+Row = tuple[int, int, int, int]  # key, lowest, highest, kind
 
 
-def _rows() -> list[_Row | None]:
+def _rows() -> tuple[Row, ...]:
     """The rows by the one byte that encodes their key."""
-    table: list[_Row | None] = [None] * 256
+    table: list[Row] = [(0, 0, 0, _ODD)] * 256
     for key, _, kind, lowest, highest, *_ in (*ROWS, *CONTROL_ROWS):
         if kind in (UINT, INT, BOOL):
-            many = key > 0 and key not in SCALARS
-            row = _Row(key, lowest, highest, kind == BOOL, many, key > 0 and key != AGE)
-            table[key if key >= 0 else 31 - key] = row
-    return table
+            number = _MANY if key > 0 and key not in SCALARS else _ONE
+            table[key if key >= 0 else 31 - key] = (key, lowest, highest, _BOOL if kind == BOOL else number)
+    return tuple(table)
 
 
 _ROWS = _rows()
+_APART = frozenset((AGE, *(row[0] for row in CONTROL_ROWS)))
 
 
 class _UnusualError(Exception):
@@ -46,63 +41,62 @@ class _UnusualError(Exception):
 def read(accepted: Accepted) -> None:
     """Set `entries`, or `error`, of a frame that `authenticate` let pass; `map` holds at least control keys and the age."""
     try:
-        values, control, batches = _decode(accepted.payload)
+        found, batches = _decode(tuple(accepted.payload))
+        values = {key: found[key] for key in found if key not in _APART}
         if batches:
-            entries = _unpack(accepted, values, control, batches)
-        elif REPEATS in control:
+            entries = _unpack(accepted, values, found, batches)
+        elif REPEATS in found:
             raise _UnusualError
         else:
             entries = [(accepted.frame.piv, DIRECT, 0, values)]
     except (_UnusualError, IndexError):
         understand(accepted)
         return
-    accepted.map = control
+    accepted.map = found
     accepted.entries = entries
 
 
-def _decode(payload: bytes) -> tuple[dict[int, Value], dict[int, Value], dict[int, list[int]]]:
-    """Values of the newest entry, control values, batches (true values). IndexError: cut short."""
-    values: dict[int, Value] = {}
-    control: dict[int, Value] = {}
+def _decode(payload: tuple[int, ...]) -> tuple[dict[int, Value], dict[int, list[int]]]:
+    """Newest value of each key, and batches (true values). IndexError: cut short."""
+    found: dict[int, Value] = {}
     batches: dict[int, list[int]] = {}
+    pos, before = 1, -1
     count = payload[0] - 0xA0
     if not 0 <= count < 24:
         raise _UnusualError
-    pos, before = 1, -1
     for _ in range(count):
         head = payload[pos]
-        row = _ROWS[head]
         # Bytewise order of keys, which are one byte each: also, no key twice.
-        if row is None or head <= before:
+        if head <= before:
             raise _UnusualError
         before = head
-        key, lowest, highest, boolean, many, is_value = row
+        key, lowest, highest, kind = _ROWS[head]
         head = payload[pos + 1]
         pos += 2
-        value: Value
-        if boolean:
+        if kind == _BOOL:
             if head not in (0xF4, 0xF5):
                 raise _UnusualError
-            value = head == 0xF5
-        elif many and 0x80 <= head < 0x98:
-            batches[key], pos = _batch(payload, pos, head - 0x80, lowest, highest)
-            value = batches[key][-1]
-        else:
+            found[key] = head == 0xF5
+            continue
+        if kind == _ODD:
+            raise _UnusualError
+        if head < 24:
             value = head
-            if head > 23:
-                value, pos = _number(payload, pos, head)
-            if not lowest <= value <= highest:
-                raise _UnusualError
-        if is_value:
-            values[key] = value
+        elif kind == _MANY and 0x80 <= head < 0x98:
+            batches[key], pos = _batch(payload, pos, head - 0x80, lowest, highest)
+            found[key] = batches[key][-1]
+            continue
         else:
-            control[key] = value
+            value, pos = _number(payload, pos, head)
+        if not lowest <= value <= highest:
+            raise _UnusualError
+        found[key] = value
     if pos != len(payload):
         raise _UnusualError
-    return values, control, batches
+    return found, batches
 
 
-def _batch(payload: bytes, pos: int, n: int, lowest: int, highest: int) -> tuple[list[int], int]:
+def _batch(payload: tuple[int, ...], pos: int, n: int, lowest: int, highest: int) -> tuple[list[int], int]:
     """First value and differences, summed; and the position behind them."""
     if not BATCH_MIN <= n <= BATCH_MAX:
         raise _UnusualError
@@ -124,16 +118,19 @@ def _batch(payload: bytes, pos: int, n: int, lowest: int, highest: int) -> tuple
     return batch, pos
 
 
-def _number(payload: bytes, pos: int, head: int) -> tuple[int, int]:
+def _number(payload: tuple[int, ...], pos: int, head: int) -> tuple[int, int]:
     """An integer from 24 on or below zero, in its shortest form, its argument at `pos`; and the position behind it."""
-    if 0x20 <= head < 0x38:
-        return 31 - head, pos
-    kind = head & 0xDF  # without the bit of negative integers
-    if kind == 0x18:
+    if head == 0x18:
         number, least, end = payload[pos], 24, pos + 1
-    elif kind == 0x19:
+    elif head == 0x19:
         number, least, end = payload[pos] << 8 | payload[pos + 1], 1 << 8, pos + 2
-    elif kind == 0x1A:
+    elif 0x20 <= head < 0x38:
+        return 31 - head, pos
+    elif head == 0x38:
+        number, least, end = payload[pos], 24, pos + 1
+    elif head == 0x39:
+        number, least, end = payload[pos] << 8 | payload[pos + 1], 1 << 8, pos + 2
+    elif head in (0x1A, 0x3A):
         number, least, end = int.from_bytes(payload[pos : pos + 4], "big"), 1 << 16, pos + 4
     else:
         raise _UnusualError
@@ -144,11 +141,13 @@ def _number(payload: bytes, pos: int, head: int) -> tuple[int, int]:
 
 def _unpack(accepted: Accepted, values: dict[int, Value], control: dict[int, Value], batches: dict[int, list[int]]) -> Entries:
     """A batch taken apart, oldest first, without repeats of frames that were seen themselves."""
-    sizes = set(map(len, batches.values()))
-    n = sizes.pop()
+    n = len(next(iter(batches.values())))
+    for batch in batches.values():
+        if len(batch) != n:
+            raise _UnusualError
     repeats = control.get(REPEATS, 0)
     piv = accepted.frame.piv
-    if sizes or STEP not in control or repeats >= n or repeats >= piv:
+    if STEP not in control or repeats >= n or repeats >= piv:
         raise _UnusualError
     step_s = control[STEP]
     seen = accepted.context.window.seen

@@ -1,0 +1,171 @@
+"""What the daemon knows of the board at the other end of a serial line: its numbers, its clock, its radio. Pure state."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from firmware.wire.host.hdlc import Decoder
+
+_TAG = 8
+_SEEN = struct.Struct(f">I{_TAG}s")
+_BOARD_KEEPS = 64  # frames that are not handled, which it sends again after a hello
+_SEEN_MAX = 80
+_WRAP_MS = 1 << 32
+_HALF_MS = 1 << 31
+# How far the quartz of a board may run behind ours: 100 ppm, in ms a second.
+_DRIFT_MS = 0.1
+# A hello is on its way for less than this; more means that the board's clock began anew.
+_HELLO_MAX_S = 10.0
+
+
+class Numbering:
+    """The numbers of `[1, seq, ...]` on one link: what may be acknowledged, what is a resend, what is missing.
+
+    Nothing is acknowledged from the opening of the port to the board's hello, after which it sends again what is not
+    handled: an acknowledgement covers every number up to it, and we do not know which ones the board still holds. The same
+    after a gap (a line lost on the serial port).
+    """
+
+    def __init__(self, seen: bytes = b"") -> None:
+        self.seen: dict[int, bytes] = dict(_SEEN.iter_unpack(seen))
+        self.synced = False
+        self.expected: int | None = None
+        self.handled: int | None = None
+        self.gaps = 0  # how often a hello was needed
+        self.lost = 0  # numbers that never came
+        self._said: int | None = None
+        self._doubted: int | None = None
+
+    def opened(self) -> None:
+        """The port was opened: another board may be at its end."""
+        self.synced = False
+        self.expected = self.handled = self._doubted = None
+
+    def hello(self, heard: int) -> None:
+        """The board said hello, `heard` frames since its boot: what it sends next is the oldest that it holds."""
+        if any(heard < seq for seq in self.seen):  # it counts anew
+            self.seen.clear()
+            self.handled = None
+        self.synced = True
+        self.expected = None
+        self._said = heard
+
+    def heard(self, seq: int, frame: bytes) -> bool:
+        """Note a frame. True when it is a resend: handled before, and its effects stored together with this answer."""
+        tag = frame[-_TAG:]
+        resend = self.seen.get(seq) == tag
+        self.seen[seq] = tag
+        if seq == self.expected:
+            self.expected = seq + 1
+            self.handled = seq
+        elif self.synced:
+            if self.expected is None:
+                self._first(seq)
+            elif seq > self.expected:
+                self._ask()
+        return resend
+
+    def _first(self, seq: int) -> None:
+        """The first number after a hello."""
+        new = self._said is not None and seq > self._said and seq != self._doubted
+        if new and any(before not in self.seen for before in range(max(1, seq - _BOARD_KEEPS), seq)):
+            # Heard after the hello, it may have overtaken older ones that the board still holds: ask once more.
+            self._doubted = seq
+            self._ask()
+            return
+        if self.handled is not None and seq > self.handled + 1:
+            self.lost += seq - self.handled - 1
+        self.expected = seq + 1
+        self.handled = seq
+        self._doubted = None
+
+    def _ask(self) -> None:
+        self.synced = False
+        self.expected = None
+        self.gaps += 1
+
+    def pack(self) -> bytes:
+        """The last numbers with their tags, for the store; older ones are forgotten."""
+        while len(self.seen) > _SEEN_MAX:
+            del self.seen[next(iter(self.seen))]
+        return b"".join(_SEEN.pack(seq & 0xFFFFFFFF, tag) for seq, tag in self.seen.items())
+
+    def save(self) -> dict[str, Any]:
+        """State before a transaction, for `restore` when it fails."""
+        return {**vars(self), "seen": dict(self.seen)}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Forget what happened since `save`."""
+        vars(self).update(saved)
+
+
+class BoardClock:
+    """Turns a board's t_ms (monotonic, unsigned 32 bit, wraps) into our monotonic seconds.
+
+    A message is never early: the least delay ever seen is nearest to the truth. It may grow by the drift of a quartz, so
+    that the estimate follows. Resends carry old times and teach nothing.
+    """
+
+    def __init__(self) -> None:
+        self._zero_ms: float | None = None  # our time at the board's 0, the least that any message allows
+        self._at_s = 0.0  # when that was found
+
+    def opened(self) -> None:
+        """Another board may be at the end of the line."""
+        self._zero_ms = None
+
+    def hello(self, t_ms: int, now_s: float) -> None:
+        """The board's clock shows t_ms about now."""
+        if self._zero_ms is None or now_s - self.heard(t_ms, now_s) > _HELLO_MAX_S:
+            self._zero_ms = now_s * 1000 - t_ms
+            self._at_s = now_s
+
+    def heard(self, t_ms: int, now_s: float) -> float:
+        """Our monotonic seconds at t_ms, not later than now; now when no hello has come yet."""
+        if self._zero_ms is None:
+            return now_s
+        zero_ms = self._zero_ms + (now_s - self._at_s) * _DRIFT_MS
+        late_ms = now_s * 1000 - zero_ms - t_ms
+        if not 0 <= late_ms < _HALF_MS:
+            late_ms = (late_ms + _HALF_MS) % _WRAP_MS - _HALF_MS
+            if late_ms < 0:
+                self._zero_ms = zero_ms + late_ms
+                self._at_s = now_s
+                return now_s
+        return now_s - late_ms / 1000
+
+
+class Source:
+    """One serial line: `board` by its name, `airtime_ms` of a frame of n bytes in its plan (wired: none)."""
+
+    def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0, seen: bytes = b"") -> None:
+        self.board = board
+        self.decoder = Decoder()
+        self.numbering = Numbering(seen)
+        self.clock = BoardClock()
+        self._airtime_ms = airtime_ms
+        self._airtimes: dict[int, int] = {}
+        self._told = (0, 0, 0)
+
+    def opened(self) -> None:
+        """Begin anew: whatever was half read is gone."""
+        self.decoder.feed(b"\x7e")
+        self.numbering.opened()
+        self.clock.opened()
+
+    def airtime_ms(self, n_bytes: int) -> int:
+        """Milliseconds on air of a frame."""
+        try:
+            return self._airtimes[n_bytes]
+        except KeyError:
+            return self._airtimes.setdefault(n_bytes, self._airtime_ms(n_bytes))
+
+    def dirt(self) -> dict[str, int]:
+        """What the line brought beside frames since the last call: counters by name."""
+        now = (self.decoder.crc_errors, self.decoder.overlong, self.decoder.aborted)
+        names = ("line_crc", "line_overlong", "line_aborted")
+        found = {name: n - before for name, n, before in zip(names, now, self._told, strict=True) if n > before}
+        self._told = now
+        return found

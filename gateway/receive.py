@@ -1,0 +1,273 @@
+"""Frames become verified readings: the receiver's order, the windows, the dates, one transaction a group.
+
+No socket and no clock in here: `Receiver.take` is a function of what came in, the store and the two times it is given.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+
+from firmware.wire.errors import DEVICE_ERRORS, WireError
+from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
+from firmware.wire.host.payload import REPEAT
+from firmware.wire.host.receiver import authenticate
+from firmware.wire.link import HEARD, HELLO, parse
+from firmware.wire.quantities import AGE, ERROR
+from gateway import quick
+from gateway.clock import EARLIEST_UNIX_S
+from gateway.errors import HostError
+from gateway.ingress.source import Source
+from gateway.store import Group, Kid, Store
+from gateway.values import named
+
+log = logging.getLogger("gateway.receive")
+
+# (where it came in, our monotonic seconds then, HDLC protocol, body)
+Item = tuple[Source, float, int, bytes]
+Event = dict[str, Any]
+Link = tuple[int | None, int | None]  # rssi_dbm, snr_x4
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a committed group asks for: `handled` by source the number to acknowledge, `asks` who must say hello."""
+
+    handled: dict[Source, int] = field(default_factory=dict)
+    asks: list[Source] = field(default_factory=list)
+    readings: int = 0
+    events: list[Event] = field(default_factory=list)
+
+
+class Receiver:
+    """Holds the key contexts (kid -> Kid) and the sources; the store holds their truth. `events`: also make events."""
+
+    def __init__(self, store: Store, kids: Iterable[Kid], sources: Iterable[Source], boot: str, events: bool = False) -> None:
+        self.kids: dict[bytes, Kid] = {kid.keys.kid: kid for kid in kids}
+        self._sources = tuple(sources)
+        self._store = store
+        self._boot = boot
+        self._want_events = events
+        self._counts: dict[str, int] = {}
+        self._group = Group()
+        self._taken = Taken()
+        self._ahead_ms: int | None = None  # unix minus monotonic, where the clock is set
+        store.load(self.kids.values())
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Count something that needs no sync of its own: it is written with the next group, or by `flush`."""
+        self._counts[name] = self._counts.get(name, 0) + n
+
+    def flush(self) -> None:
+        """Write what was counted since the last group. Raises HostError as the store does, and keeps it then."""
+        self._fold_counts()
+        if self._counts:
+            self._store.write(Group(counts=self._counts))
+            self._counts = {}
+
+    def take(self, items: Iterable[Item], unix_s: float, mono_s: float) -> Taken:
+        """Judge, date and commit what came in; only when this returns may it be acknowledged.
+
+        Raises HostError (disk_full, disk_error, bad_store); then nothing has happened and the same items may come again.
+        """
+        self._ahead_ms = round((unix_s - mono_s) * 1000) if unix_s >= EARLIEST_UNIX_S else None
+        self._fold_counts()
+        self._group = group = Group(counts=dict(self._counts))
+        self._taken = taken = Taken()
+        before = [(source, source.numbering.save()) for source in self._sources]
+        for source, at_s, proto, body in items:
+            if proto == PROTO_MESSAGE:
+                self._message(source, at_s, body)
+            elif proto == PROTO_FRAME:
+                self._frame(source, at_s, body, None, None)
+        for source, state in before:
+            self._line(source, state)
+        try:
+            if group:
+                self._store.write(group)
+        except HostError:
+            self._store.load(self.kids.values())
+            for source, state in before:
+                source.numbering.restore(state)
+            raise
+        self._counts = {}
+        taken.readings = len(group.readings)
+        return taken
+
+    def _line(self, source: Source, before: dict[str, Any]) -> None:
+        """What a line's numbers say at the end of a group."""
+        numbering = source.numbering
+        if source.board in self._group.links:
+            self._group.links[source.board] = numbering.pack()
+        if numbering.handled is not None and numbering.handled != before["handled"]:
+            self._taken.handled[source] = numbering.handled
+        if numbering.gaps != before["gaps"] and not numbering.synced:
+            self._taken.asks.append(source)
+        if lost := numbering.lost - before["lost"]:
+            log.warning("%s: %d frames were lost between board and daemon", source.board, lost)
+            self._group.count("line_lost", lost)
+
+    def _fold_counts(self) -> None:
+        for source in self._sources:
+            for name, n in source.dirt().items():
+                self.count(name, n)
+
+    def _message(self, source: Source, at_s: float, body: bytes) -> None:
+        try:
+            # Nearly every message is a heard frame; its CRC was right, and its types are looked at below.
+            message = cbor2.loads(body)
+        except Exception:
+            message = None
+        if type(message) is list and message and message[0] == HEARD and self._heard(source, at_s, message):
+            return
+        try:
+            message = parse(body)
+        except WireError:
+            self._group.count("line_message")
+            return
+        if message[0] == HELLO and self._hello(source, at_s, message):
+            return
+        # From a newer firmware, an answer that nobody waits for, or badly made.
+        self._group.count("line_message" if message[0] in (HEARD, HELLO) else "line_unknown")
+
+    def _hello(self, source: Source, at_s: float, message: list[Any]) -> bool:
+        if len(message) < 7 or not type(message[4]) is type(message[5]) is type(message[6]) is int:
+            return False
+        _, firmware, uid, _, t_ms, heard, overflow = message[:7]
+        source.clock.hello(t_ms, at_s)
+        source.numbering.hello(heard)
+        log.info("%s: hello of %s, firmware %s, %d heard, %d overflowed", source.board, uid, firmware, heard, overflow)
+        self._event("hello", board=source.board, uid=str(uid), firmware=str(firmware), heard=heard, overflow=overflow)
+        return True
+
+    def _heard(self, source: Source, at_s: float, message: list[Any]) -> bool:
+        if len(message) < 6:
+            return False
+        _, seq, frame, rssi_dbm, snr_x4, t_ms = message[:6]
+        if not (type(seq) is type(t_ms) is int and type(frame) is bytes and _whole(rssi_dbm) and _whole(snr_x4)):
+            return False
+        if source.numbering.heard(seq, frame):
+            self._group.count("line_resent")
+        else:
+            self._group.links[source.board] = b""
+            self._frame(source, source.clock.heard(t_ms, at_s), frame, rssi_dbm, snr_x4)
+        return True
+
+    def _frame(self, source: Source, mono_s: float, frame: bytes, rssi_dbm: int | None, snr_x4: int | None) -> None:
+        """One frame whose reception ended at `mono_s`."""
+        try:
+            accepted = authenticate(self.kids, frame)
+        except WireError as refused:
+            self._refused(source, frame, refused.name)
+            return
+        quick.read(accepted)
+        kid: Kid = accepted.context
+        piv: int = accepted.frame.piv
+        error: str | None = accepted.error
+        kid.window.accept(piv, accepted.frame.tag)
+        kid.stored += 1
+        group = self._group
+        group.kids.add(kid)
+        mono_ms = int(mono_s * 1000)
+        ahead_ms = self._ahead_ms
+        unix_ms = None if ahead_ms is None else mono_ms + ahead_ms
+        group.frames.append((accepted.frame.kid, piv, unix_ms, rssi_dbm, snr_x4, source.board, frame, error))
+        if error:
+            group.count(error)
+            log.warning("%s: payload of frame %d: %s", kid.board, piv, error)
+            self._event("error", name=error, board=kid.board, kid=kid.keys.kid.hex(), piv=piv)
+            return
+        known = accepted.map
+        if AGE in known:
+            mono_ms -= 1000 * known[AGE]
+        if ERROR in known:
+            self._device_error(kid, known[ERROR])
+        if rssi_dbm is not None:
+            mono_ms -= source.airtime_ms(len(frame))
+        entries = accepted.entries
+        link = (rssi_dbm, snr_x4)
+        if len(entries) == 1 and not kid.recovered:
+            kid.direct += 1
+            self._row(kid, (piv, 0, 0, 0), mono_ms, link, entries[0][3])
+        else:
+            self._rows(kid, entries, mono_ms, link)
+
+    def _rows(self, kid: Kid, entries: quick.Entries, mono_ms: int, link: Link) -> None:
+        """Rows of a frame of several readings, oldest first, whose newest was taken at `mono_ms`."""
+        recovered = kid.recovered
+        bottom = kid.window.highest - kid.window.width
+        last = len(entries) - 1
+        for index, (piv, kind, offset_s, values) in enumerate(entries):
+            at_ms = mono_ms - offset_s * 1000
+            if kind == REPEAT:
+                if piv not in recovered and piv > bottom:
+                    recovered.add(piv)
+                    kid.repeats += 1
+                    # The link is that of another frame.
+                    self._row(kid, (piv, 0, 1, 0), at_ms, (None, None), values)
+                continue
+            kid.direct += 1
+            fills = 0
+            if index == last and piv in recovered:
+                recovered.discard(piv)
+                kid.repeats -= 1
+                fills = 1
+            self._row(kid, (piv, last - index, 0, fills), at_ms, link, values)
+        if len(recovered) > kid.window.width:
+            kid.recovered = {piv for piv in recovered if piv > bottom}
+
+    def _row(self, kid: Kid, key: tuple[int, int, int, int], mono_ms: int, link: Link, values: dict[int, Any]) -> None:
+        """One reading; key: piv, entry, repeat, fills."""
+        payload = cbor2.dumps(values)
+        unix_ms = None
+        if self._ahead_ms is None:
+            self._group.undated.append((self._boot, mono_ms, kid.keys.kid, *key, *link, payload))
+        else:
+            unix_ms = mono_ms + self._ahead_ms
+            self._group.readings.append((kid.keys.kid, *key, unix_ms, *link, payload))
+        if self._want_events:
+            rssi_dbm, snr_x4 = link
+            self._event(
+                "stored",
+                board=kid.board,
+                kid=kid.keys.kid.hex(),
+                piv=key[0],
+                repeat=bool(key[2]),
+                values=named(values),
+                rssi_dbm=rssi_dbm,
+                snr_db=None if snr_x4 is None else snr_x4 / 4,
+                time=None if unix_ms is None else unix_ms / 1000,
+            )
+
+    def _refused(self, source: Source, frame: bytes, name: str) -> None:
+        """Count a frame by its error; only a duplicate is surely what its kid says."""
+        if name == "duplicate":
+            kid = self.kids[frame[1:5] if frame[0] & 0x08 else frame[1:3]]
+            kid.duplicates += 1
+            self._group.kids.add(kid)
+            self._event("duplicate", board=kid.board, kid=kid.keys.kid.hex())
+            return
+        self._group.count(name)
+        if name in ("reuse", "old"):
+            log.error("%s: authentic frame with a counter that was used before: %s %s", source.board, name, frame.hex())
+        else:
+            log.debug("%s: %s: %s", source.board, name, frame.hex())
+        self._event("error", name=name, board=source.board, frame=frame.hex())
+
+    def _device_error(self, kid: Kid, code: int) -> None:
+        name = DEVICE_ERRORS.get(code, f"device_{code}")
+        self._group.count(name)
+        log.warning("%s reports: %s", kid.board, name)
+        self._event("error", name=name, board=kid.board, kid=kid.keys.kid.hex())
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        if self._want_events:
+            self._taken.events.append({"ev": kind, **fields})
+
+
+def _whole(value: object) -> bool:
+    return value is None or type(value) is int
