@@ -70,8 +70,9 @@ class Bay:
             self._count = 0
             self._first_s = now_s
         self._count += 1
-        # A change has held when two samples say so and the next one would be too late.
-        if self._count < 2 or now_s - self._sure_s + self._sample_s < self._dwell_s:
+        # A change has held when two samples say so and the next one would be too late; the first state needs no more.
+        late = self.occupied is None or now_s - self._sure_s + self._sample_s >= self._dwell_s
+        if self._count < 2 or not late:
             return False
         self._kind = SAME
         self._sure_s = now_s

@@ -9,10 +9,10 @@ import struct
 import sys
 
 import desk
+
 from firmware.sensors.a02yyuw import A02YYUW
 from firmware.sensors.ds18b20 import DS18B20
 from firmware.services.bin import Service
-
 from tools.twin.chips import a02yyuw, ds18b20
 
 path, period_s = sys.argv[1], int(sys.argv[2])

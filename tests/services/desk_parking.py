@@ -8,8 +8,8 @@ import struct
 import sys
 
 import desk
-from firmware.services.parking import Service
 
+from firmware.services.parking import Service
 from tools.twin.chips import qmc5883l as qmc_chip
 from tools.twin.chips import rm3100 as rm_chip
 
