@@ -1,9 +1,19 @@
 """A driver and chip models on one desk, for CPython and MicroPython: virtual clock, pins, SPI, and an air without loss."""
 
+from firmware.radio.errors import RadioError
 from firmware.radio.sx126x import cad, commands, errata, modem, setup
 from firmware.radio.sx126x.modem import Modem
 from tools.twin.chips.lora import Emission, Tuning
 from tools.twin.chips.sx126x import SX126x
+
+
+def fault_of(action):
+    """The name of the error that `action()` raises, None if it raises none."""
+    try:
+        action()
+    except RadioError as error:
+        return error.name
+    return None
 
 
 class Clock:
@@ -153,7 +163,7 @@ class Air:
     def carries(self, chip, tuning):
         return self.active is not None and self.clock.now_us < self.active.end_us and tuning.demodulates(self.active.tuning)
 
-    def foreign(self, payload=b"foreign", sync=0x3444, inverted=False, sf=9, freq_hz=868100000, crc=True):
+    def foreign(self, payload=b"foreign", *, sync=0x3444, inverted=False, sf=9, freq_hz=868100000, crc=True):
         """A frame from outside, as other people's transmitters make them."""
         tuning = Tuning(freq_hz, 125000, sf, inverted, sync)
         emission = Emission(tuning, cr=5, low_rate=sf > 10, preamble=8, explicit=True, crc=crc, payload=payload,
@@ -165,12 +175,12 @@ class Air:
 class Desk:
     """`n` boards, each with a driver (`radios`) and its chip (`chips`), begun and configured alike."""
 
-    def __init__(self, n=1, begin=True, start_ms=0, driver=Modem, radio=None, air=None, **chip):
-        self.clock = Clock()
+    def __init__(self, n=1, *, begin=True, start_ms=0, driver=Modem, radio=None, air=None, clock=None, **chip):
+        self.clock = clock or Clock()
         self.air = air or Air(self.clock)
-        ticks = Ticks(self.clock, start_ms)
-        commands.time = modem.time = setup.time = errata.time = cad.time = ticks
-        self.ticks = ticks
+        if clock is None:
+            self.ticks = Ticks(self.clock, start_ms)
+            commands.time = modem.time = setup.time = errata.time = cad.time = self.ticks
         self.chips, self.radios, self.buses = [], [], []
         for _ in range(n):
             self.add(driver, radio or {}, chip)
@@ -219,4 +229,4 @@ class Desk:
         """Assert that the driver broke no rule of the bus."""
         for chip in self.chips:
             assert chip.violations == 0, "SPI while BUSY"
-            assert chip.refused == [], "commands refused: %s" % chip.refused
+            assert chip.refused == [], chip.refused

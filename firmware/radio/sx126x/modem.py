@@ -115,14 +115,15 @@ class Modem(Settings):
         self._begun = True
 
     def _ready(self):
-        """Into standby with the oscillator running, from whatever was before."""
+        """Into standby with the oscillator running and all settings told, from whatever was before."""
         cmd = self._cmd
-        if cmd.faulty or self._strikes >= _STRIKES or not self._begun:
+        sane = self._begun and not cmd.faulty and self._strikes < _STRIKES
+        if sane and self._asleep:
+            setup.wake(cmd, self._since_ms)
+        self._asleep = False
+        if not sane or setup.was_reset(cmd):
             self.counters["reinit"] += self._begun
             self.begin()
-        elif self._asleep:
-            self._asleep = False
-            setup.wake(cmd, self._since_ms)
         self._apply(cmd)
 
     def idle(self):
@@ -187,10 +188,10 @@ class Modem(Settings):
             return None
         if self._take_irq() & _TX_DONE:
             self.counters["dio1"] += not seen
-            self._strikes = 0
-            self._state = _IDLE
+            toa_us = self._toa_us
+            self._state, self._toa_us, self._strikes = _IDLE, 0, 0
             self._antenna(0, 0)
-            return self._toa_us
+            return toa_us
         if not late:
             return None
         self.counters["tx_deadline"] += 1
@@ -276,6 +277,7 @@ class Modem(Settings):
         elif silent_ms >= _AGC_MS and not self.hearing():
             self.counters["agc"] += 1
             self._state = _IDLE
-            errata.recalibrate(self._cmd, self._image, self._module[2])
+            if not setup.was_reset(self._cmd):
+                errata.recalibrate(self._cmd, self._image, self._module[2])
             self.start_recv()
         return None

@@ -69,6 +69,11 @@ def wake(cmd, slept_ms):
     errata.receiver_patch(cmd)
 
 
+def was_reset(cmd):
+    """True for a chip that lost its power behind our back: its gain is no longer what it was given."""
+    return cmd.read_register(regs.RX_GAIN) != regs.GAIN_BOOSTED
+
+
 def image_band(freq_hz):
     """Return the arguments of CalibrateImage for this frequency."""
     mhz = freq_hz // 1000000
