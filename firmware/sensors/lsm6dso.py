@@ -56,7 +56,7 @@ class LSM6DSO:
         self._status = bytearray(2)
         self._running = False
         self._skip = 0
-        self._last_ms = 0
+        self._last_ms = time.ticks_ms()
         self._samples = 0
         self._elapsed_ms = 0
 
@@ -146,14 +146,15 @@ class LSM6DSO:
             if self._skip:
                 self._skip -= 1
                 continue
-            add(
-                ((raw[at + 1] | raw[at + 2] << 8) ^ 0x8000) - 0x8000,
-                ((raw[at + 3] | raw[at + 4] << 8) ^ 0x8000) - 0x8000,
-                ((raw[at + 5] | raw[at + 6] << 8) ^ 0x8000) - 0x8000,
-            )
+            add(signed(raw, at + 1), signed(raw, at + 3), signed(raw, at + 5))
 
     def _write(self, register, value):
         self._i2c.writeto_mem(self._address, register, bytes((value,)))
+
+
+def signed(raw, at):
+    """The 16-bit integer at raw[at], low byte first; no allocation."""
+    return ((raw[at] | raw[at + 1] << 8) ^ 0x8000) - 0x8000
 
 
 def make(spec, buses):

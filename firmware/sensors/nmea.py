@@ -196,7 +196,4 @@ class NMEA:
 
 
 def make(spec, buses):
-    power = buses.pin({"pin": spec["power"]}) if spec.get("power") is not None else None
-    if power:
-        power.init(power.OUT, value=0)
-    return NMEA(buses.uart(spec, BAUD), power)
+    return NMEA(buses.uart(spec, BAUD), buses.power(spec))

@@ -73,8 +73,7 @@ class Service:
 
     async def report(self, now_s):
         """Return {key: value}; of sensors that fail one error, the motion sensor's before the others'."""
-        reading = {}
-        await self._locate(reading)
+        reading = await self._locate()
         if self._temperature:
             try:
                 reading[WATER_TEMPERATURE] = await self._temperature.read()
@@ -104,22 +103,25 @@ class Service:
         if tp_ds:
             reading[WAVE_PERIOD] = tp_ds
 
-    async def _locate(self, reading):
-        """Switch the receiver on until it knows where it is; the motion sensor's memory is emptied meanwhile."""
+    async def _locate(self):
+        """Switch the receiver on until it knows where it is. Return the part of the reading that this gives."""
+        reading = {}
         if not self._position:
-            return
+            return reading
         fix = await self._fix()
         if not fix:
             reading[ERROR] = self._position.fault().code
-            return
+            return reading
         if self._home is None:
             self._home = fix
         away_m = metres_between(self._home[0], self._home[1], fix[0], fix[1])
         if self._reports % self._every == 0 or away_m > self._watch_m:
             reading[LATITUDE], reading[LONGITUDE] = fix
         self._reports += 1
+        return reading
 
     async def _fix(self):
+        """Wait for the position, at most FIX_S; the motion sensor's memory is emptied meanwhile."""
         self._position.begin()
         try:
             for turn in range(1, FIX_S * 10 + 1):

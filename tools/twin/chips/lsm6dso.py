@@ -22,8 +22,7 @@ BYPASS, STOP_WHEN_FULL, CONTINUOUS = 0, 1, 6
 WORDS = 512
 TAG_XL = 2
 DEFAULTS = {WHO_AM_I: 0x6C, CTRL3_C: 0x04}
-READ_ONLY = {WHO_AM_I, *range(0x1A, 0x2E), 0x35, 0x36, 0x37, *range(0x39, 0x40), *range(0x40, 0x44), FREQ_FINE}
-READ_ONLY |= set(range(TAG, 0x80))
+READ_ONLY = ((0x0F, 0x0F), (0x1A, 0x2D), (0x35, 0x37), (0x39, 0x43), (FREQ_FINE, FREQ_FINE), (TAG, 0x7F))
 LSB_G = (0.000061, 0.000488, 0.000122, 0.000244)  # by FS_XL: +-2, 16, 4, 8 g
 LOW_POWER_RMS_G = (0.0018, 0.0030, 0.0020, 0.0024)
 ULTRA_LOW_POWER_RMS_G = 0.0055
@@ -124,7 +123,7 @@ class LSM6DSO:
     # -- registers
 
     def _store(self, register: int, value: int) -> None:
-        if register in READ_ONLY:
+        if any(first <= register <= last for first, last in READ_ONLY):
             return
         if register == CTRL3_C and value & 1:
             self.power_on()
