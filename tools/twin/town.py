@@ -67,7 +67,7 @@ class Town:
         self._down = False
         self._cut_until: float | None = None
         self._wall0 = time.monotonic()
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._stack = contextlib.ExitStack()
         self._rng = random.Random(f"{options.seed}/town")
         self._next_look = 0.0
@@ -86,6 +86,7 @@ class Town:
             embedded = Embedded(folder)
             self._stack.callback(embedded.close)
             url = embedded.url
+        self.url = url
         self.proxy = Proxy(url)
         self._stack.callback(self.proxy.close)
         self.reader = Reader(url)
@@ -95,7 +96,7 @@ class Town:
         self._start_daemon()
         for member in self.members:
             member.process.power_on(BOOT_US + member.on_us)
-        self._begun = self._wall0 = time.monotonic()
+        self.begun = self._wall0 = time.monotonic()
 
     def _make_members(self) -> None:
         flashes = self.folder / "boards"
@@ -129,7 +130,7 @@ class Town:
         self._stack.callback(self.daemon.kill)
         self._daemon_up()
         if self.options.cut_s:
-            end_us = min(self.options.end_us, 180_000_000 * (self.options.speed or SPEED))
+            end_us = min(self.options.end_us, int(180e6 * (self.options.speed or SPEED)))
             self.clock.at(end_us // 3, self._cut)
 
     def stop(self) -> None:
@@ -294,7 +295,7 @@ class Town:
         document: dict[str, Any] = {
             "seed": self.options.seed,
             "town_seconds": round(self.clock.now_us / 1e6, 3),
-            "wall_seconds": round(time.monotonic() - self._begun, 3),
+            "wall_seconds": round(time.monotonic() - self.begun, 3),
             "totals": books.totals(boards),
             "boards": boards,
             "surprises": {name: n for name, n in surprises.items() if n},
