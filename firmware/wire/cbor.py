@@ -64,15 +64,15 @@ def _put(buf, pos, obj, link, depth):
         for key in obj:
             pos = _put(buf, _put(buf, pos, key, link, depth), obj[key], link, depth)
         return pos
-    keys = sorted(obj)
     first = 0
-    while first < n and keys[first] < 0:
-        first += 1
+    for key in obj:
+        if type(key) is not int:
+            raise WireError("cbor")
+        first += key < 0
+    keys = sorted(obj)
     for i in range(n):
         # Bytewise order of the encodings: ascending from 0, then descending from -1.
         key = keys[first + i if first + i < n else n - 1 - i]
-        if type(key) is not int:
-            raise WireError("cbor")
         pos = _put(buf, _put(buf, pos, key, link, depth), obj[key], link, depth)
     return pos
 

@@ -14,7 +14,7 @@ FRAMES = ALL["vectors"]
 
 
 def unhex(text):
-    return bytes.fromhex(text)
+    return bytes.fromhex(text.replace(" ", ""))
 
 
 def good(name):
