@@ -105,20 +105,18 @@ class Service:
 
     async def _locate(self):
         """Switch the receiver on until it knows where it is. Return the part of the reading that this gives."""
-        reading = {}
         if not self._position:
-            return reading
+            return {}
         fix = await self._fix()
         if not fix:
-            reading[ERROR] = self._position.fault().code
-            return reading
+            return {ERROR: self._position.fault().code}
         if self._home is None:
             self._home = fix
-        away_m = metres_between(self._home[0], self._home[1], fix[0], fix[1])
-        if self._reports % self._every == 0 or away_m > self._watch_m:
-            reading[LATITUDE], reading[LONGITUDE] = fix
+        turn = self._reports % self._every
         self._reports += 1
-        return reading
+        if turn and metres_between(self._home[0], self._home[1], fix[0], fix[1]) <= self._watch_m:
+            return {}
+        return {LATITUDE: fix[0], LONGITUDE: fix[1]}
 
     async def _fix(self):
         """Wait for the position, at most FIX_S; the motion sensor's memory is emptied meanwhile."""

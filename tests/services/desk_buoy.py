@@ -11,11 +11,11 @@ import struct
 import sys
 
 import desk
-from firmware.services.buoy import Service
+
 from firmware.sensors.ds18b20 import DS18B20
 from firmware.sensors.lsm6dso import LSM6DSO
 from firmware.sensors.nmea import NMEA
-
+from firmware.services.buoy import Service
 from tools.twin.chips import ds18b20, gps, lsm6dso
 
 POLL_S = 20
@@ -23,7 +23,7 @@ STEP_US = 200_000
 path, seconds, report_s, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[5])
 settings = json.loads(sys.argv[4])
 start_us = desk.clock.now_us
-table = open(path, "rb")
+table = open(path, "rb")  # noqa: SIM115
 row = bytearray(48)
 
 

@@ -77,7 +77,7 @@ def test_it_lives_in_a_boards_heap():
 
 @pytest.mark.produces("sensor_range")
 def test_an_accelerometer_that_feels_no_gravity():
-    code = LIFE.split("gc.collect()")[0].replace("8192 +", "") + (
+    code = LIFE.split("gc.collect()", maxsplit=1)[0].replace("8192 +", "") + (
         "service = Service({'record_s': 300}, {'motion': Motion()})\n"
         "for second in range(16): desk.run(service.poll(second))\n"
         "print(desk.run(service.report(320)))"
