@@ -1,6 +1,6 @@
 """What a board does with its radio: frames there and back, sleep, continuous listening, sending at a moment."""
 
-from desk import Desk, fault_of
+from radio_desk import Desk, fault_of
 
 from firmware.radio.sx126x.cad import poll_cad, start_cad
 from tools.twin.chips.sx126x import tables as t

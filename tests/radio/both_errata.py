@@ -1,6 +1,6 @@
 """Every erratum: the chip's side effect, what it costs when nothing is done, and that the driver does it in time."""
 
-from desk import Clock, Desk, Random
+from radio_desk import Clock, Desk, Random
 
 from firmware.radio.sx126x import errata
 from firmware.radio.sx126x.commands import Commands

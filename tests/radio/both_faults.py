@@ -1,6 +1,6 @@
 """Everything that can break, broken on purpose: each fault has its name, and the radio works again when it is over."""
 
-from desk import Desk, fault_of
+from radio_desk import Desk, fault_of
 
 from tools.twin.chips.sx126x import tables as t
 

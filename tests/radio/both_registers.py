@@ -1,6 +1,6 @@
 """A driver is right when the chip is in the right state: registers after every kind of setting, against the data sheet."""
 
-from desk import Desk, fault_of
+from radio_desk import Desk, fault_of
 
 from tools.twin.chips.sx126x import tables as t
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 
-from desk import Desk
+from radio_desk import Desk
 
 from firmware.radio.errors import RadioError
 from firmware.radio.sx126x.aio import SX126x
