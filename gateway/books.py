@@ -11,7 +11,7 @@ from urllib.parse import quote
 class Counts(NamedTuple):
     """Of one key context. Exact: each number moved in the transaction of what it counts.
 
-    received = duplicates + stored (frames; a resend of the serial link is not counted here, see counter `resent`);
+    received = duplicates + stored (frames; a resend of the serial link is not counted here, see counter `line_resent`);
     published frames and readings are distinct ones that the broker acknowledged; `*_again` were handed over more than
     once because a cut came between. A reading that came by a repeat and later directly counts as direct, once.
     """
@@ -49,15 +49,13 @@ class Books:
         return {kid.hex(): Counts(dup + stored, dup, stored, *(n or 0 for n in rest)) for kid, dup, stored, *rest in rows}
 
     def counters(self) -> dict[str, int]:
-        """Errors and other events by name: auth, kid, cbor, crc, disk_full, resent, link_lost ..."""
+        """Errors and other events by name: auth, kid, cbor, line_crc, line_lost, disk_full ..."""
         return dict(self._db.execute("SELECT name, n FROM counter ORDER BY name").fetchall())
 
-    def backlog(self, upstream: str = "senml", *, frames: bool = False) -> int:
-        """Rows that `upstream` has not acknowledged; `frames` for an upstream of the format `frames`."""
-        table = "frame" if frames else "reading"
+    def backlog(self, upstream: str = "senml") -> int:
+        """Rows that `upstream` has not acknowledged."""
         found = self._db.execute(
-            f"SELECT count(*) FROM {table} WHERE id > coalesce((SELECT acked FROM upstream WHERE name = ?), 0)",
-            (upstream,),
+            "SELECT count(*) FROM reading WHERE id > coalesce((SELECT acked FROM upstream WHERE name = ?), 0)", (upstream,)
         ).fetchone()
         return int(found[0])
 

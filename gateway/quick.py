@@ -17,21 +17,21 @@ Entries = list[tuple[int, str, int, dict[int, Value]]]
 # Kinds of a key: one number; a number or a batch; a boolean (or a batch of them, which the reference reads); unusual.
 _ONE, _MANY, _BOOL, _ODD = range(4)
 
-Row = tuple[int, int, int, int]  # key, lowest, highest, kind
+Row = tuple[int, int, int, int, bool]  # key, lowest, highest, kind, apart from the values: control or age
 
 
 def _rows() -> tuple[Row, ...]:
     """The rows by the one byte that encodes their key."""
-    table: list[Row] = [(0, 0, 0, _ODD)] * 256
+    table: list[Row] = [(0, 0, 0, _ODD, False)] * 256
     for key, _, kind, lowest, highest, *_ in (*ROWS, *CONTROL_ROWS):
         if kind in (UINT, INT, BOOL):
             number = _MANY if key > 0 and key not in SCALARS else _ONE
-            table[key if key >= 0 else 31 - key] = (key, lowest, highest, _BOOL if kind == BOOL else number)
+            apart = key < 0 or key == AGE
+            table[key if key >= 0 else 31 - key] = (key, lowest, highest, _BOOL if kind == BOOL else number, apart)
     return tuple(table)
 
 
 _ROWS = _rows()
-_APART = frozenset((AGE, *(row[0] for row in CONTROL_ROWS)))
 
 
 class _UnusualError(Exception):
@@ -41,81 +41,72 @@ class _UnusualError(Exception):
 def read(accepted: Accepted) -> None:
     """Set `entries`, or `error`, of a frame that `authenticate` let pass; `map` holds at least control keys and the age."""
     try:
-        found, batches = _decode(tuple(accepted.payload))
-        values = {key: found[key] for key in found if key not in _APART}
+        values, control, batches = _decode(tuple(accepted.payload))
         if batches:
-            entries = _unpack(accepted, values, found, batches)
-        elif REPEATS in found:
+            accepted.entries = _unpack(accepted, values, control, batches)
+        elif REPEATS in control:
             raise _UnusualError
         else:
-            entries = [(accepted.frame.piv, DIRECT, 0, values)]
+            accepted.entries = [(accepted.frame.piv, DIRECT, 0, values)]
+        accepted.map = control
     except (_UnusualError, IndexError):
         understand(accepted)
-        return
-    accepted.map = found
-    accepted.entries = entries
 
 
-def _decode(payload: tuple[int, ...]) -> tuple[dict[int, Value], dict[int, list[int]]]:
-    """Newest value of each key, and batches (true values). IndexError: cut short."""
-    found: dict[int, Value] = {}
+def _decode(payload: tuple[int, ...]) -> tuple[dict[int, Value], dict[int, Value], dict[int, list[int]]]:  # noqa: PLR0912 - one pass
+    """Values of the newest entry, control values, batches (true values). IndexError: cut short."""
+    values: dict[int, Value] = {}
+    control: dict[int, Value] = {}
     batches: dict[int, list[int]] = {}
     pos, before = 1, -1
     count = payload[0] - 0xA0
     if not 0 <= count < 24:
         raise _UnusualError
+    value: Value
     for _ in range(count):
         head = payload[pos]
         # Bytewise order of keys, which are one byte each: also, no key twice.
         if head <= before:
             raise _UnusualError
         before = head
-        key, lowest, highest, kind = _ROWS[head]
+        key, lowest, highest, kind, apart = _ROWS[head]
         head = payload[pos + 1]
         pos += 2
         if kind == _BOOL:
             if head not in (0xF4, 0xF5):
                 raise _UnusualError
-            found[key] = head == 0xF5
-            continue
-        if kind == _ODD:
+            value = head == 0xF5
+        elif kind == _ODD:
             raise _UnusualError
-        if head < 24:
-            value = head
         elif kind == _MANY and 0x80 <= head < 0x98:
-            batches[key], pos = _batch(payload, pos, head - 0x80, lowest, highest)
-            found[key] = batches[key][-1]
-            continue
+            batch = batches[key] = []
+            value = 0
+            for _ in range(head - 0x80):
+                head = payload[pos]
+                pos += 1
+                if head < 24:
+                    value += head
+                elif 0x20 <= head < 0x38:
+                    value += 31 - head
+                else:
+                    number, pos = _number(payload, pos, head)
+                    value += number
+                if not lowest <= value <= highest:
+                    raise _UnusualError
+                batch.append(value)
         else:
-            value, pos = _number(payload, pos, head)
-        if not lowest <= value <= highest:
-            raise _UnusualError
-        found[key] = value
+            value = head
+            if head > 23:
+                value, pos = _number(payload, pos, head)
+            if not lowest <= value <= highest:
+                raise _UnusualError
+        if apart:
+            control[key] = value
+        else:
+            values[key] = value
     if pos != len(payload):
         raise _UnusualError
-    return found, batches
-
-
-def _batch(payload: tuple[int, ...], pos: int, n: int, lowest: int, highest: int) -> tuple[list[int], int]:
-    """First value and differences, summed; and the position behind them."""
-    if not BATCH_MIN <= n <= BATCH_MAX:
-        raise _UnusualError
-    batch = []
-    total = 0
-    for _ in range(n):
-        head = payload[pos]
-        pos += 1
-        if head < 24:
-            total += head
-        elif 0x20 <= head < 0x38:
-            total += 31 - head
-        else:
-            number, pos = _number(payload, pos, head)
-            total += number
-        if not lowest <= total <= highest:
-            raise _UnusualError
-        batch.append(total)
-    return batch, pos
+    return values, control, batches
 
 
 def _number(payload: tuple[int, ...], pos: int, head: int) -> tuple[int, int]:
@@ -147,7 +138,7 @@ def _unpack(accepted: Accepted, values: dict[int, Value], control: dict[int, Val
             raise _UnusualError
     repeats = control.get(REPEATS, 0)
     piv = accepted.frame.piv
-    if STEP not in control or repeats >= n or repeats >= piv:
+    if not BATCH_MIN <= n <= BATCH_MAX or STEP not in control or repeats >= n or repeats >= piv:
         raise _UnusualError
     step_s = control[STEP]
     seen = accepted.context.window.seen

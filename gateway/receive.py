@@ -14,7 +14,7 @@ import cbor2
 
 from firmware.wire.errors import DEVICE_ERRORS, WireError
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
-from firmware.wire.host.payload import REPEAT
+from firmware.wire.host import payload as wire_payload
 from firmware.wire.host.receiver import authenticate
 from firmware.wire.link import HEARD, HELLO, parse
 from firmware.wire.quantities import AGE, ERROR
@@ -22,7 +22,7 @@ from gateway import quick
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.errors import HostError
 from gateway.ingress.source import Source
-from gateway.store import Group, Kid, Store
+from gateway.store import DIRECT, FILLS, OPAQUE, REPEAT, Group, Kid, Store
 from gateway.values import named
 
 log = logging.getLogger("gateway.receive")
@@ -30,7 +30,9 @@ log = logging.getLogger("gateway.receive")
 # (where it came in, our monotonic seconds then, HDLC protocol, body)
 Item = tuple[Source, float, int, bytes]
 Event = dict[str, Any]
-Link = tuple[int | None, int | None]  # rssi_dbm, snr_x4
+How = tuple[int, int | None, int | None, str]  # heard_ms, rssi_dbm, snr_x4, channel
+
+KINDS = ("direct", "repeat", "fills", "opaque")
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class Receiver:
         self._counts: dict[str, int] = {}
         self._group = Group()
         self._taken = Taken()
-        self._ahead_ms: int | None = None  # unix minus monotonic, where the clock is set
+        self._ahead_ms = 0  # unix minus monotonic; 0 while the clock is not set
         store.load(self.kids.values())
 
     def count(self, name: str, n: int = 1) -> None:
@@ -74,9 +76,10 @@ class Receiver:
 
         Raises HostError (disk_full, disk_error, bad_store); then nothing has happened and the same items may come again.
         """
-        self._ahead_ms = round((unix_s - mono_s) * 1000) if unix_s >= EARLIEST_UNIX_S else None
+        known = unix_s >= EARLIEST_UNIX_S
+        self._ahead_ms = round((unix_s - mono_s) * 1000) if known else 0
         self._fold_counts()
-        self._group = group = Group(counts=dict(self._counts))
+        self._group = group = Group(None if known else self._boot, counts=dict(self._counts))
         self._taken = taken = Taken()
         before = [(source, source.numbering.save()) for source in self._sources]
         for source, at_s, proto, body in items:
@@ -172,76 +175,77 @@ class Receiver:
         kid.stored += 1
         group = self._group
         group.kids.add(kid)
-        mono_ms = int(mono_s * 1000)
-        ahead_ms = self._ahead_ms
-        unix_ms = None if ahead_ms is None else mono_ms + ahead_ms
-        group.frames.append((accepted.frame.kid, piv, unix_ms, rssi_dbm, snr_x4, source.board, frame, error))
+        heard_ms = int(mono_s * 1000) + self._ahead_ms
         if error:
             group.count(error)
+            opaque = (accepted.frame.kid, piv, 0, OPAQUE, heard_ms, heard_ms, rssi_dbm, snr_x4, source.board, None, frame)
+            group.readings.append(opaque)
             log.warning("%s: payload of frame %d: %s", kid.board, piv, error)
             self._event("error", name=error, board=kid.board, kid=kid.keys.kid.hex(), piv=piv)
             return
+        unix_ms = heard_ms
+        if rssi_dbm is not None:
+            unix_ms -= source.airtime_ms(len(frame))
         known = accepted.map
         if AGE in known:
-            mono_ms -= 1000 * known[AGE]
+            unix_ms -= 1000 * known[AGE]
         if ERROR in known:
             self._device_error(kid, known[ERROR])
-        if rssi_dbm is not None:
-            mono_ms -= source.airtime_ms(len(frame))
+        how = (heard_ms, rssi_dbm, snr_x4, source.board)
         entries = accepted.entries
-        link = (rssi_dbm, snr_x4)
         if len(entries) == 1 and not kid.recovered:
             kid.direct += 1
-            self._row(kid, (piv, 0, 0, 0), mono_ms, link, entries[0][3])
+            values = entries[0][3]
+            row = (accepted.frame.kid, piv, 0, DIRECT, unix_ms, *how, cbor2.dumps(values), frame)
+            group.readings.append(row)
+            if self._want_events:
+                self._stored(kid, row, values)
         else:
-            self._rows(kid, entries, mono_ms, link)
+            self._several(kid, entries, unix_ms, how, frame)
 
-    def _rows(self, kid: Kid, entries: quick.Entries, mono_ms: int, link: Link) -> None:
-        """Rows of a frame of several readings, oldest first, whose newest was taken at `mono_ms`."""
+    def _several(self, kid: Kid, entries: quick.Entries, newest_ms: int, how: How, frame: bytes) -> None:
+        """Rows of a frame of several readings, oldest first, or of one that may have come by a repeat before."""
         recovered = kid.recovered
         bottom = kid.window.highest - kid.window.width
         last = len(entries) - 1
         for index, (piv, kind, offset_s, values) in enumerate(entries):
-            at_ms = mono_ms - offset_s * 1000
-            if kind == REPEAT:
-                if piv not in recovered and piv > bottom:
-                    recovered.add(piv)
-                    kid.repeats += 1
-                    # The link is that of another frame.
-                    self._row(kid, (piv, 0, 1, 0), at_ms, (None, None), values)
-                continue
-            kid.direct += 1
-            fills = 0
-            if index == last and piv in recovered:
-                recovered.discard(piv)
-                kid.repeats -= 1
-                fills = 1
-            self._row(kid, (piv, last - index, 0, fills), at_ms, link, values)
+            unix_ms = newest_ms - offset_s * 1000
+            if kind == wire_payload.REPEAT:
+                if piv in recovered or piv <= bottom:
+                    continue
+                recovered.add(piv)
+                kid.repeats += 1
+                key = (0, REPEAT)
+                via: How = (how[0], None, None, how[3])  # the link is that of another frame
+            else:
+                kid.direct += 1
+                key = (last - index, DIRECT)
+                via = how
+                if index == last and piv in recovered:
+                    recovered.discard(piv)
+                    kid.repeats -= 1
+                    key = (0, FILLS)
+            whole = frame if index == last else None
+            row = (kid.keys.kid, piv, *key, unix_ms, *via, cbor2.dumps(values), whole)
+            self._group.readings.append(row)
+            if self._want_events:
+                self._stored(kid, row, values)
         if len(recovered) > kid.window.width:
             kid.recovered = {piv for piv in recovered if piv > bottom}
 
-    def _row(self, kid: Kid, key: tuple[int, int, int, int], mono_ms: int, link: Link, values: dict[int, Any]) -> None:
-        """One reading; key: piv, entry, repeat, fills."""
-        payload = cbor2.dumps(values)
-        unix_ms = None
-        if self._ahead_ms is None:
-            self._group.undated.append((self._boot, mono_ms, kid.keys.kid, *key, *link, payload))
-        else:
-            unix_ms = mono_ms + self._ahead_ms
-            self._group.readings.append((kid.keys.kid, *key, unix_ms, *link, payload))
-        if self._want_events:
-            rssi_dbm, snr_x4 = link
-            self._event(
-                "stored",
-                board=kid.board,
-                kid=kid.keys.kid.hex(),
-                piv=key[0],
-                repeat=bool(key[2]),
-                values=named(values),
-                rssi_dbm=rssi_dbm,
-                snr_db=None if snr_x4 is None else snr_x4 / 4,
-                time=None if unix_ms is None else unix_ms / 1000,
-            )
+    def _stored(self, kid: Kid, row: tuple[Any, ...], values: dict[int, Any]) -> None:
+        _, piv, _, kind, unix_ms, _, rssi_dbm, snr_x4, *_ = row
+        self._event(
+            "stored",
+            board=kid.board,
+            kid=kid.keys.kid.hex(),
+            piv=piv,
+            how=KINDS[kind],
+            values=named(values),
+            rssi_dbm=rssi_dbm,
+            snr_db=None if snr_x4 is None else snr_x4 / 4,
+            time=None if self._group.boot else unix_ms / 1000,
+        )
 
     def _refused(self, source: Source, frame: bytes, name: str) -> None:
         """Count a frame by its error; only a duplicate is surely what its kid says."""

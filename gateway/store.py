@@ -21,6 +21,8 @@ from gateway.errors import HostError
 SCHEMA = Path(__file__).parent / "schema"
 _PIV = 4
 _WAL_LIMIT = 8 << 20
+COLUMNS = "kid, piv, entry, kind, unix_ms, heard_ms, rssi_dbm, snr_x4, channel, payload, frame"
+_UNDATED = COLUMNS.replace("unix_ms", "mono_ms")
 
 
 class Kid(Context):
@@ -50,40 +52,35 @@ class Kid(Context):
         self.recovered = {int.from_bytes(recovered[i : i + _PIV], "big") for i in range(0, len(recovered), _PIV)}
 
 
-class Reading(NamedTuple):
-    """A row of `reading`, in the order of arrival."""
+DIRECT, REPEAT, FILLS, OPAQUE = range(4)
+
+
+class Row(NamedTuple):
+    """A row of `reading`; schema/001.sql says what each column means."""
 
     id: int
     kid: bytes
     piv: int
     entry: int
-    repeat: int
-    fills: int
+    kind: int
     unix_ms: int
-    rssi_dbm: int | None
-    snr_x4: int | None
-    payload: bytes
-
-
-class FrameRow(NamedTuple):
-    """A row of `frame`, in the order of arrival."""
-
-    id: int
-    kid: bytes
-    unix_ms: int | None
+    heard_ms: int
     rssi_dbm: int | None
     snr_x4: int | None
     channel: str
-    frame: bytes
+    payload: bytes | None
+    frame: bytes | None
 
 
 @dataclass(slots=True)
 class Group:
-    """What one transaction of the receive path writes. Rows are tuples in the order of their table, without id."""
+    """What one transaction of the receive path writes. Rows are tuples in the order of their table, without id.
 
-    frames: list[tuple[Any, ...]] = field(default_factory=list)
+    Where `boot` is set, the rows have no date yet: their times are on the monotonic clock of this boot.
+    """
+
+    boot: str | None = None
     readings: list[tuple[Any, ...]] = field(default_factory=list)
-    undated: list[tuple[Any, ...]] = field(default_factory=list)
     kids: set[Kid] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     links: dict[str, bytes] = field(default_factory=dict)
@@ -92,7 +89,7 @@ class Group:
         self.counts[name] = self.counts.get(name, 0) + n
 
     def __bool__(self) -> bool:
-        return bool(self.frames or self.readings or self.undated or self.kids or self.counts or self.links)
+        return bool(self.readings or self.kids or self.counts or self.links)
 
 
 class Tally(NamedTuple):
@@ -184,23 +181,11 @@ class Store:
 
     def _write(self, group: Group) -> None:
         many = self._db.executemany
-        if group.frames:
-            many(
-                "INSERT INTO frame (kid, piv, unix_ms, rssi_dbm, snr_x4, channel, frame, error) VALUES (?,?,?,?,?,?,?,?)",
-                group.frames,
-            )
-        if group.readings:
-            many(
-                "INSERT INTO reading (kid, piv, entry, repeat, fills, unix_ms, rssi_dbm, snr_x4, payload)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                group.readings,
-            )
-        if group.undated:
-            many(
-                "INSERT INTO undated (boot, mono_ms, kid, piv, entry, repeat, fills, rssi_dbm, snr_x4, payload)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?)",
-                group.undated,
-            )
+        if group.readings and group.boot is None:
+            many(f"INSERT INTO reading ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", group.readings)
+        elif group.readings:
+            rows = ((*row, group.boot) for row in group.readings)
+            many(f"INSERT INTO undated ({_UNDATED}, boot) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
         if group.kids:
             many("INSERT OR REPLACE INTO context VALUES (?,?,?,?,?,?,?)", [kid.row for kid in group.kids])
         if group.counts:
@@ -212,11 +197,10 @@ class Store:
         """The clock was set: date what this boot heard before. Returns how many readings may now leave."""
 
         def work() -> int:
+            columns = _UNDATED.replace("_ms", "_ms + :ahead")
             moved = self._db.execute(
-                "INSERT INTO reading (kid, piv, entry, repeat, fills, unix_ms, rssi_dbm, snr_x4, payload)"
-                " SELECT kid, piv, entry, repeat, fills, mono_ms + ?, rssi_dbm, snr_x4, payload FROM undated"
-                " WHERE boot = ? ORDER BY id",
-                (unix_minus_mono_ms, boot),
+                f"INSERT INTO reading ({COLUMNS}) SELECT {columns} FROM undated WHERE boot = :boot ORDER BY id",
+                {"ahead": unix_minus_mono_ms, "boot": boot},
             ).rowcount
             self._db.execute("DELETE FROM undated WHERE boot = ?", (boot,))
             return int(moved)
@@ -234,18 +218,10 @@ class Store:
         row = self._db.execute("SELECT handed, acked FROM upstream WHERE name = ?", (upstream,)).fetchone()
         return (row[0], row[1]) if row else (0, 0)
 
-    def readings(self, after: int, limit: int) -> list[Reading]:
+    def rows(self, after: int, limit: int) -> list[Row]:
         """The next readings behind id `after`."""
-        rows = self._db.execute("SELECT * FROM reading WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
-        return [Reading._make(row) for row in rows]
-
-    def frames(self, after: int, limit: int) -> list[FrameRow]:
-        """The next frames behind id `after`."""
-        rows = self._db.execute(
-            "SELECT id, kid, unix_ms, rssi_dbm, snr_x4, channel, frame FROM frame WHERE id > ? ORDER BY id LIMIT ?",
-            (after, limit),
-        )
-        return [FrameRow._make(row) for row in rows]
+        found = self._db.execute("SELECT * FROM reading WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        return [Row._make(row) for row in found]
 
     def hand(self, upstream: str, upto: int, again: Mapping[bytes, Tally]) -> int:
         """Before a batch leaves: every row up to id `upto` was handed over; `again`: what of it not for the first time.
@@ -285,23 +261,20 @@ class Store:
 
     # Room
 
-    def prune(self, readings_upto: int, frames_upto: int, before_ms: int | None, limit: int = 2000) -> int:
-        """Delete what every upstream has (up to these ids) and what is older than `before_ms` (None: of any age).
+    def prune(self, upto: int, before_ms: int | None, limit: int = 2000) -> int:
+        """Delete what every upstream has (up to id `upto`) and what was heard before `before_ms` (None: of any age).
 
-        At most `limit` rows of each table; returns how many. The newest row stays: SQLite would give its id again, and a
-        cursor would stand before it.
+        At most `limit` rows; returns how many. The newest row stays: SQLite would give its id again, and a cursor would
+        stand before it.
         """
-        age = "" if before_ms is None else f" AND coalesce(unix_ms, 0) < {int(before_ms)}"
+        age = "" if before_ms is None else f" AND heard_ms < {int(before_ms)}"
 
         def work() -> int:
-            return sum(
-                self._db.execute(
-                    f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id <= ?{age}"
-                    f" AND id < (SELECT max(id) FROM {table}) ORDER BY id LIMIT ?)",
-                    (upto, limit),
-                ).rowcount
-                for table, upto in (("reading", readings_upto), ("frame", frames_upto))
-            )
+            return self._db.execute(
+                f"DELETE FROM reading WHERE id IN (SELECT id FROM reading WHERE id <= ?{age}"
+                " AND id < (SELECT max(id) FROM reading) ORDER BY id LIMIT ?)",
+                (upto, limit),
+            ).rowcount
 
         return int(self._transaction(work, "pruned"))
 

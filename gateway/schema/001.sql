@@ -25,49 +25,43 @@ CREATE TABLE link (
   seen  BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Authentic frames as they came, each (kid, piv) once: the windows see to it, and an index would cost as much as the rows
--- themselves. unix_ms: end of reception, null while the clock was not set. error: cbor or value.
-CREATE TABLE frame (
-  id       INTEGER PRIMARY KEY,
-  kid      BLOB NOT NULL,
-  piv      INTEGER NOT NULL,
-  unix_ms  INTEGER,
-  rssi_dbm INTEGER,
-  snr_x4   INTEGER,
-  channel  TEXT NOT NULL,
-  frame    BLOB NOT NULL,
-  error    TEXT
-);
-
--- Readings. entry: 0 the newest of its frame, 1 the one before ... repeat: came inside a later frame. fills: the frame
--- itself came after its repeat, so this is no new reading but a fuller one. payload: CBOR map, keys as on the wire.
+-- Readings, in the order of arrival. entry: 0 the newest of its frame, 1 the one before ... kind: 0 direct; 1 repeat, it
+-- came inside a later frame; 2 fills, the frame itself came after its repeat, so this is no new reading but a fuller one;
+-- 3 opaque, a frame that is authentic but not understood. unix_ms: when it was taken. heard_ms: when the reception of its
+-- frame ended. payload: CBOR map, keys as on the wire; null where opaque. frame: as it came, in the row of its newest entry
+-- alone, null where that is another frame's.
+-- Each (kid, piv, entry) comes once per kind: the windows see to it, and an index would cost as much as the rows.
 CREATE TABLE reading (
   id       INTEGER PRIMARY KEY,
   kid      BLOB NOT NULL,
   piv      INTEGER NOT NULL,
   entry    INTEGER NOT NULL,
-  repeat   INTEGER NOT NULL,
-  fills    INTEGER NOT NULL,
+  kind     INTEGER NOT NULL,
   unix_ms  INTEGER NOT NULL,
+  heard_ms INTEGER NOT NULL,
   rssi_dbm INTEGER,
   snr_x4   INTEGER,
-  payload  BLOB NOT NULL
+  channel  TEXT NOT NULL,
+  payload  BLOB,
+  frame    BLOB
 );
 
--- Readings taken before the clock was set: mono_ms on the monotonic clock of that boot. They move to `reading` when the
--- clock of the same boot is set, and wait until then.
+-- The same, heard before the clock was set: unix_ms and heard_ms are still on the monotonic clock of that boot. They move to
+-- `reading` when the clock is set during the same boot, and wait until then.
 CREATE TABLE undated (
   id       INTEGER PRIMARY KEY,
   boot     TEXT NOT NULL,
-  mono_ms  INTEGER NOT NULL,
   kid      BLOB NOT NULL,
   piv      INTEGER NOT NULL,
   entry    INTEGER NOT NULL,
-  repeat   INTEGER NOT NULL,
-  fills    INTEGER NOT NULL,
+  kind     INTEGER NOT NULL,
+  mono_ms  INTEGER NOT NULL,
+  heard_ms INTEGER NOT NULL,
   rssi_dbm INTEGER,
   snr_x4   INTEGER,
-  payload  BLOB NOT NULL
+  channel  TEXT NOT NULL,
+  payload  BLOB,
+  frame    BLOB
 );
 
 -- How far each upstream came: every row up to `handed` was given to the broker at least once, every row up to `acked`
