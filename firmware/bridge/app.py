@@ -1,71 +1,53 @@
-"""The application of a radio bridge (README of firmware/wire, section 3)."""
+"""The application of a radio bridge (README of firmware/wire, section 3). start.py makes it."""
 
 import asyncio
 import gc
 import time
 
-from firmware.node import config as configuration
-from firmware.node import hardware
-from firmware.node.board import Board, run_role
+from firmware.node.board import Board, run_role, together
 from firmware.node.clock import diff_u32
 from firmware.node.faults import guard
-from firmware.node.plan import NAMES, bands_of, settings_of
-from firmware.radio.ledger import Ledger
+from firmware.node.plan import SETTINGS, settings_of
 from firmware.wire import link as wire
-from firmware.wire.errors import DeviceError
+from firmware.wire.errors import DeviceError, const
 from firmware.wire.frame import FRAME_MAX
 
 from .downlink import Job, insert, refusal
 
-STAGE_MS = 20  # before its time a frame is put into the radio
-SPIN_MS = 4  # before its time the bridge does nothing else
-LATE_MS = 2  # an answer that is later than this is not sent: of the 5 ms allowed, the radio needs some
-CLEAR_MS = 5000  # how long a job without a time waits for a frame that is coming in
-RESTART_S = 5  # after a fault of the radio
-IQ = {"standard": False, "inverted": True, False: False, True: True}
+_STAGE_MS = const(20)  # before its time a frame is put into the radio
+_SPIN_MS = const(4)  # before its time the bridge does nothing else
+_LATE_MS = const(2)  # an answer that is later than this is not sent: of the 5 ms allowed, the radio needs some
+_CLEAR_MS = const(5000)  # how long a job without a time waits for a frame that is coming in
+_RESTART_S = const(5)  # after a fault of the radio
+_IQ = {"standard": False, "inverted": True, False: False, True: True}
 
 
 class Bridge:
-    """The parts of a bridge, made from the files below `root`. DeviceError: config, identity."""
+    """The parts of a running bridge. settings: of the receiver; bands: the sub-bands of the plan."""
 
-    def __init__(self, root="/", console=None):
-        board = self.board = Board(root, configuration.BRIDGE, console)
-        spec, plan = board.config["radio"], board.config["plan"]
-        self._antenna_dbi = spec.get("antenna_dbi", 0)
-        self._bands = bands_of(plan)
-        self._settings = settings_of(plan, self._bands, self._antenna_dbi)
-        self.radio = hardware.make_radio(spec)
-        self._ledger = Ledger(time.ticks_ms(), self._bands, time.ticks_diff)
+    def __init__(self, board, radio, ledger, settings, *, bands, antenna_dbi):
+        self.board = board
+        self.radio = radio
+        self._ledger = ledger
+        self._settings = settings
+        self._law = (bands, antenna_dbi)
         self._jobs = []
         self._wake = asyncio.Event()
         self._receiver = None
         self._changed = False  # settings that the receiver does not know yet
         self._up = False
-        gc.collect()
 
     async def run(self):
         """Work for ever."""
-        board = self.board
-        board.hello()
+        self.board.hello()
         self._receive()
-        tasks = [
-            asyncio.create_task(guard("send", self._send, board.faults, board.uptime)),
-            asyncio.create_task(guard("console", self._listen, board.faults, board.uptime)),
-        ]
-        for task in tasks:
-            await task
-
-    async def _listen(self):
-        await self.board.console.listen(self.message)
-
-    def close(self):
-        """Leave nothing on that sends or listens."""
-        self.radio.sleep()
+        console = self.board.console
+        await together(self.board, (("send", self._send), ("console", lambda: console.listen(self.message))))
 
     # --- from the air
 
     def _receive(self):
-        self._receiver = asyncio.create_task(guard("receive", self._hear, self.board.faults, self.board.uptime))
+        self._receiver = asyncio.create_task(guard("receive", self._hear, self.board.faults))
 
     async def _deafen(self):
         # Its clean-up must be over before another touches the radio.
@@ -76,18 +58,18 @@ class Bridge:
             pass
 
     async def _hear(self):
+        board = self.board
         while True:
             try:
                 self._start()
                 packet = await self.radio.recv()
             except DeviceError as error:
-                self.board.faults.note(error)
+                board.faults.note(error)
                 self._up = False
-                await asyncio.sleep(RESTART_S)
+                await asyncio.sleep(_RESTART_S)
                 continue
-            if packet is not None:
-                t_ms = self.board.uptime.of_ticks(packet.t_ms) & 0xFFFFFFFF
-                self.board.outbox.add(packet.frame, packet.rssi_dbm, packet.snr_x4, t_ms)
+            if packet:
+                board.outbox.add(packet.frame, packet.rssi_dbm, packet.snr_x4, board.uptime.u32(packet.t_ms))
 
     def _start(self):
         if not self._up:
@@ -98,30 +80,30 @@ class Bridge:
     # --- from the host
 
     def message(self, message):
-        """Take a message of the host; unknown ones and those without their parts are nothing to it."""
-        kind, size = message[0], len(message)
+        """Take a message (list) of the host; unknown ones and those without their parts are nothing to it."""
+        kind, size, board = message[0], len(message), self.board
         if kind == wire.HELLO and size == 1:
-            self.board.hello()
-            self._again = asyncio.create_task(self.board.outbox.resend())
-        elif kind == wire.HANDLED and size > 1 and type(message[1]) is int:
-            self.board.outbox.handled(message[1])
-        elif kind == wire.SEND and size > 4 and type(message[1]) is int:
-            self._take(message)
-        elif kind == wire.CONFIGURE and size > 2 and type(message[1]) is int:
-            self._configure(message)
+            board.hello(again=True)
+        elif size > 1 and type(message[1]) is int:
+            if kind == wire.HANDLED:
+                board.outbox.handled(message[1])
+            elif kind == wire.CONFIGURE and size > 2:
+                self._configure(message)
+            elif kind == wire.SEND and size > 4:
+                self._take(message)
 
     def _merge(self, changes, iq):
-        # The settings in force with a message's changes; what it names and what is no plan are refused by name.
+        # The settings in force with a message's changes.
         if type(changes) is not dict:
             raise DeviceError("config", "radio: no map")
         plan = dict(self._settings)
-        for name in NAMES:
+        for name, _, _ in SETTINGS:
             if name in changes:
                 plan[name] = changes[name]
-        wanted = changes.get("iq", iq)
-        if type(wanted) not in (str, bool) or wanted not in IQ:
+        iq = changes.get("iq", iq)
+        if type(iq) not in (str, bool) or iq not in _IQ:
             raise DeviceError("config", "radio: iq")
-        settings = settings_of(plan, self._bands, self._antenna_dbi, IQ[wanted])
+        settings = settings_of(plan, *self._law, _IQ[iq])
         try:
             self.radio.configure(**settings)  # says what this chip does not have; nothing reaches the chip yet
         finally:
@@ -135,9 +117,12 @@ class Bridge:
             self._changed = True
             self._wake.set()
         except DeviceError as error:
-            self.board.console.log("configure: %s %s" % (error.name, error.detail))
-            status = error.name
+            status = self._refuse(error)
         self.board.console.write(wire.configured(message[1], status))
+
+    def _refuse(self, error):
+        self.board.console.log("refused: %s" % error.detail)
+        return error.name
 
     def _take(self, message):
         _, ident, frame, at_ms, changes = message[:5]
@@ -146,90 +131,90 @@ class Bridge:
             settings = self._merge(changes, True)
             if type(frame) is not bytes or not 0 < len(frame) <= FRAME_MAX or type(at_ms) is not int:
                 raise DeviceError("config", "send: frame or time")
+            job = Job(ident, frame, at_ms, settings, now + 2 * _STAGE_MS & 0xFFFFFFFF)
+            status = refusal(job, self._jobs, self._ledger, now, time.ticks_ms())
         except DeviceError as error:
-            self.board.console.log("send: %s %s" % (error.name, error.detail))
-            self._sent(ident, error.name)
-            return
-        job = Job(ident, frame, at_ms or now + 2 * STAGE_MS & 0xFFFFFFFF, settings)
-        job.timed = at_ms != 0
-        refused = refusal(job, self._jobs, self._ledger, now, time.ticks_ms())
-        if refused:
-            self._sent(ident, refused)
-            return
-        insert(self._jobs, job)
-        self._wake.set()
+            status = self._refuse(error)
+        if status:
+            self._sent(ident, status)
+        else:
+            insert(self._jobs, job)
+            self._wake.set()
 
     def _sent(self, ident, status, toa_us=0):
         self.board.console.write(wire.sent(ident, status, toa_us))
 
     # --- into the air
 
+    def _ahead(self, at_ms):
+        return diff_u32(at_ms, self.board.uptime.u32())
+
     async def _send(self):
+        jobs, wake = self._jobs, self._wake
         while True:
-            self._wake.clear()
+            wake.clear()
             if self._changed:
                 self._changed = False
                 await self._deafen()
                 self._receive()
-            if not self._jobs:
-                await self._wake.wait()
+            if not jobs:
+                await wake.wait()
                 continue
-            ahead = diff_u32(self._jobs[0].at_ms, self.board.uptime.u32()) - STAGE_MS
-            if ahead > 0:
+            ahead_ms = self._ahead(jobs[0].at_ms) - _STAGE_MS
+            if ahead_ms > 0:
                 try:
-                    await asyncio.wait_for_ms(self._wake.wait(), ahead)
+                    await asyncio.wait_for_ms(wake.wait(), ahead_ms)
                 except asyncio.TimeoutError:
                     pass
                 continue
-            job = self._jobs.pop(0)
-            await self._transmit(job)
-
-    async def _transmit(self, job):
-        if not await self._clear(job):
-            self._sent(job.ident, wire.BUSY)
-            return
-        if self._ledger.wait_ms(job.settings["freq_hz"], job.airtime_us, time.ticks_ms()):
-            self._sent(job.ident, wire.DUTY)
-            return
-        await self._deafen()
-        status, toa_us = wire.OK, 0
-        try:
-            gc.collect()  # not in the middle of what follows
-            self._start()
-            self.radio.configure(**job.settings)
-            self.radio.stage(job.frame)
-            if job.timed and not await self._moment(job.at_ms):
-                status = wire.LATE
-            else:
-                self._ledger.spend(job.settings["freq_hz"], job.airtime_us, time.ticks_ms())
-                toa_us = await self.radio.send()
-        except DeviceError as error:
-            self.board.faults.note(error)
-            self._up = False
-            status = error.name
-        self._receive()
-        self._sent(job.ident, status, toa_us)
+            job = jobs.pop(0)
+            status, toa_us = await self._clear(job), 0
+            if not status:
+                await self._deafen()
+                try:
+                    status, toa_us = await self._transmit(job)
+                except DeviceError as error:
+                    self.board.faults.note(error)
+                    self._up = False
+                    status = error.name
+                self._receive()
+            self._sent(job.ident, status, toa_us)
 
     async def _clear(self, job):
         # A frame that is coming in is worth more than an answer; a job without a time waits for its end.
         waited_ms = 0
         while self._up and self.radio.hearing():
-            if job.timed or waited_ms >= CLEAR_MS:
-                return False
-            await asyncio.sleep_ms(STAGE_MS)
-            waited_ms += STAGE_MS
-        return True
+            if job.timed or waited_ms >= _CLEAR_MS:
+                return wire.BUSY
+            await asyncio.sleep_ms(_STAGE_MS)
+            waited_ms += _STAGE_MS
+        if self._ledger.wait_ms(job.settings["freq_hz"], job.airtime_us, time.ticks_ms()):
+            return wire.DUTY
+        return None
 
-    async def _moment(self, at_ms):
-        ahead = diff_u32(at_ms, self.board.uptime.u32()) - SPIN_MS
-        if ahead > 0:
-            await asyncio.sleep_ms(ahead)
-        while True:
-            ahead = diff_u32(at_ms, self.board.uptime.u32())
-            if ahead <= 0:
-                return ahead >= -LATE_MS
+    async def _transmit(self, job):
+        gc.collect()  # not in the middle of what follows
+        self._start()
+        self.radio.configure(**job.settings)
+        self.radio.stage(job.frame)
+        if job.timed:
+            ahead_ms = self._ahead(job.at_ms)
+            if ahead_ms > _SPIN_MS:
+                await asyncio.sleep_ms(ahead_ms - _SPIN_MS)
+            while ahead_ms > 0:
+                ahead_ms = self._ahead(job.at_ms)
+            if ahead_ms < -_LATE_MS:
+                return wire.LATE, 0
+        self._ledger.spend(job.settings["freq_hz"], job.airtime_us, time.ticks_ms())
+        return wire.OK, await self.radio.send()
+
+
+def _start(board, root):
+    from .start import start
+
+    return start(board, root)
 
 
 def run(root="/"):
-    """Run the bridge until Ctrl-C. DeviceError: config, identity."""
-    run_role(Bridge, root)
+    """Run the bridge until Ctrl-C. `root`: where the board's files are. DeviceError: config, identity."""
+    run_role(Board("bridge"), _start, root)

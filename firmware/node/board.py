@@ -1,55 +1,76 @@
-"""What a node and a radio bridge have in common: console, clock, faults, identity, hello."""
+"""What a node and a radio bridge have in common while they run: console, clock, faults, outbox, hello."""
 
 import asyncio
+import gc
+import sys
 
-from firmware.ports import port
 from firmware.wire import link
 from firmware.wire.errors import DeviceError
 
-from . import VERSION, config as configuration
+from . import VERSION
 from .clock import Uptime
 from .console import Console
-from .faults import Faults
+from .faults import Faults, guard
 from .outbox import Outbox
+
+# What only the start needs. Freed afterwards: on a board that is a tenth of the application.
+_START = (
+    "firmware.node.start", "firmware.node.config", "firmware.node.hardware", "firmware.node.plan", "firmware.bridge.start",
+    "firmware.sensors.buses",
+)  # fmt: skip
 
 
 class Board:
-    """Everything that exists before the role is known. `root`: where the board's files are, with a slash at its end.
+    """Everything that exists before the role is known. `uid` is set when the configuration is read."""
 
-    DeviceError config or identity: this board must not send.
-    """
-
-    def __init__(self, root, role, console=None):
+    def __init__(self, role, console=None):
         self.console = console or Console()
         self.uptime = Uptime()
         self.faults = Faults(self.console.log, self.uptime)
         self.outbox = Outbox(self.console.write)
-        self.reset_cause = port.reset_cause()
-        self.config = configuration.load(root)
-        self.console.log(
-            "boot %s %s firmware %s reset %d" % (self.config["board"], role, VERSION, self.reset_cause)
-        )
-        configuration.check_identity(port.unique_id(), self.config["uid"], "the chip")
-        self._role = role
+        self.role = role
+        self.uid = ""
 
-    def hello(self):
-        """Say who this board is."""
+    def hello(self, again=False):
+        """Say who this board is, and then all that is not handled, `again`."""
         outbox = self.outbox
         self.console.write(
-            link.hello(VERSION, self.config["uid"], [self._role], self.uptime.u32(), outbox.heard, outbox.overflow)
+            link.hello(VERSION, self.uid, [self.role], self.uptime.u32(), outbox.heard, outbox.overflow)
         )
+        if again:
+            self._task = asyncio.create_task(outbox.resend())
 
 
-def run_role(make, root):
-    """Make the application by make(root) and run it until Ctrl-C; whatever ends it leaves the radio asleep."""
+def forget_start():
+    """Free the modules that only the start needs."""
+    for path in _START:
+        if sys.modules.pop(path, None):
+            package, _, name = path.rpartition(".")
+            delattr(sys.modules[package], name)
+    gc.collect()
+
+
+def run_role(board, start, root):
+    """Make the application by start(board, root) and run it until Ctrl-C; its radio sleeps afterwards.
+
+    DeviceError: config, identity, counter, store.
+    """
     app = None
     try:
-        app = make(root)
+        app = start(board, root)
+        forget_start()
         asyncio.run(app.run())
     except DeviceError as error:
-        Console().log("error %s %s" % (error.name, error.detail))
+        board.faults.note(error)
         raise
     finally:
-        if app is not None:
-            app.close()
+        if app and app.radio:
+            app.radio.sleep()
         asyncio.new_event_loop()
+
+
+async def together(board, work):
+    """Run all of `work`, (name, coroutine function) pairs, and the console; what one of them raises ends none."""
+    tasks = [asyncio.create_task(guard(name, run, board.faults)) for name, run in work]
+    for task in tasks:
+        await task

@@ -17,17 +17,12 @@ class Uptime:
         self._last = now
         return self._ms
 
-    def s(self):
-        """Return the whole seconds since start."""
-        return self.ms() // 1000
-
-    def of_ticks(self, ticks_ms):
-        """Return when, in milliseconds since start, time.ticks_ms() was `ticks_ms` (at most six days ago or ahead)."""
-        return self.ms() + time.ticks_diff(ticks_ms, self._last)
-
-    def u32(self):
-        """Return the clock of the serial link: milliseconds, unsigned 32 bit."""
-        return self.ms() & 0xFFFFFFFF
+    def u32(self, ticks_ms=None):
+        """Return the clock of the serial link, milliseconds, unsigned 32 bit: now, or when the ticks were `ticks_ms`."""
+        now = self.ms()
+        if ticks_ms is not None:
+            now += time.ticks_diff(ticks_ms, self._last)
+        return now & 0xFFFFFFFF
 
 
 def diff_u32(a, b):

@@ -17,56 +17,45 @@ from firmware.wire.quantities import (
     STEP,
 )
 
-LOW_RATE_SF = 10
-# What is left out, in this order, when a frame would be too long.
-_SPARE = (FIRMWARE, RESET_CAUSE)
 
+def with_repeat(payload, before, step_s):
+    """Return `payload` with the reading before it in arrays of two; None where the two have nothing in common.
 
-def in_array(key, value):
-    """Whether a key may be in an array: quantities of one moment, control keys and bytes never are."""
-    return key > 0 and key != BATTERY and key not in SCALARS and key in BY_KEY and type(value) in (int, bool)
-
-
-def with_repeat(newest, before, step_s):
-    """Return `newest` (dict) with the reading before it in arrays of two, or None where the two have nothing in common.
-
-    step_s: seconds between the two readings, at least 1.
+    step_s: seconds between the two readings, at least 1. Control keys, quantities of one moment, the battery and
+    unknown keys are never in arrays.
     """
     out = None
-    for key, value in newest.items():
+    for key, value in payload.items():
         old = before.get(key)
-        if old is not None and in_array(key, value) and type(old) is type(value):
-            if out is None:
-                out = dict(newest)
+        if type(old) is type(value) and key > BATTERY and key not in SCALARS and key in BY_KEY:
+            out = out or dict(payload)
             out[key] = [old, value] if type(value) is bool else [old, value - old]
-    if out is not None:
+    if out:
         out[STEP] = step_s
         out[REPEATS] = 1
     return out
 
 
-def compose(buf, limit, newest, *, before=None, step_s=0, extras=()):
+def compose(buf, limit, reading, extras, *, before=None, step_s=0):
     """Write the payload into `buf` and return its length, at most `limit`; the repeat is the first thing left out.
 
-    newest, before: {key: value}; extras: (key, value) pairs of control keys and AGE.
+    reading, before: {key: value}; extras: the same, of control keys and AGE.
     DeviceError("config"): the reading alone does not fit.
     """
-    payload = dict(newest)
-    for key, value in extras:
-        payload[key] = value
-    if before and step_s > 0 and ALARM not in newest:
+    payload = dict(reading)
+    payload.update(extras)
+    if before and step_s > 0 and ALARM not in reading:
         doubled = with_repeat(payload, before, step_s)
-        n = _fits(buf, limit, doubled) if doubled else 0
+        n = doubled and _fits(buf, limit, doubled)
         if n:
             return n
-    n = _fits(buf, limit, payload)
-    for key in _SPARE:
-        if not n and key in payload:
-            del payload[key]
-            n = _fits(buf, limit, payload)
-    if not n:
-        raise DeviceError("config", "a reading of %d keys does not fit into %d bytes" % (len(payload), limit))
-    return n
+    # What can wait is left out next, in this order.
+    for key in (None, FIRMWARE, RESET_CAUSE):
+        payload.pop(key, None)
+        n = _fits(buf, limit, payload)
+        if n:
+            return n
+    raise DeviceError("config", "a reading of %d keys does not fit into %d bytes" % (len(payload), limit))
 
 
 def _fits(buf, limit, payload):

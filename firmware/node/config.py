@@ -2,23 +2,12 @@
 
 import json
 
+from firmware.ports import port
 from firmware.wire.errors import DeviceError
 
-NODE = "node"
-BRIDGE = "bridge"
+from . import VERSION
+
 RADIO = "radio"
-SERIAL = "serial"
-
-# The LoRa plan's numbers: name, lowest, highest.
-PLAN = (
-    ("freq_hz", 150_000_000, 960_000_000),
-    ("sf", 5, 12),
-    ("bw_hz", 7_800, 500_000),
-    ("cr", 5, 8),
-    ("power_dbm", -17, 22),
-    ("sync", 0, 255),
-)
-
 
 def _load(path):
     try:
@@ -41,14 +30,6 @@ def need(table, key, kind, where="config.json"):
     return value
 
 
-def check_plan(plan):
-    """Check the numbers of a LoRa plan (dict). DeviceError("config") names the one that is wrong."""
-    for name, low, high in PLAN:
-        value = plan.get(name)
-        if type(value) is not int or not low <= value <= high:
-            raise DeviceError("config", "plan: %s must be %d to %d" % (name, low, high))
-
-
 def load(root):
     """Return the configuration (dict) below `root`. DeviceError("config")."""
     config = _load(root + "config.json")
@@ -57,10 +38,10 @@ def load(root):
     for key in ("board", "role", "uid"):
         need(config, key, str)
     config.setdefault("link", RADIO)
-    if config["role"] == BRIDGE or config["link"] == RADIO:
+    if config["role"] == "bridge" or config["link"] == RADIO:
         need(config, "radio", dict)
         need(config, "plan", dict)
-    if config["role"] == NODE:
+    if config["role"] == "node":
         need(config, "kid", str)
         need(config, "service", str)
         if not 1 <= need(config, "report_s", int) <= 86400:
@@ -91,3 +72,12 @@ def check_identity(found, expected, what):
     """DeviceError("identity") unless both ids are the same: a cloned image or a swapped board must not send."""
     if found.lower() != expected.lower():
         raise DeviceError("identity", "%s is of %s, config.json of %s: flash this board" % (what, found, expected))
+
+
+def identify(board, root):
+    """Return the configuration (dict) below `root`; the board gets its uid. DeviceError: config, identity."""
+    config = load(root)
+    board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port.reset_cause()))
+    check_identity(port.unique_id(), config["uid"], "the chip")
+    board.uid = config["uid"]
+    return config

@@ -17,15 +17,13 @@ def write(path, data):
 
 
 def read(path):
-    """Return the record in `path`, or None when there is none or its CRC is wrong."""
+    """Return the record in `path`; None when there is none, b"" when it is damaged."""
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError:
         return None
-    if len(data) < 4 or crc32(data[:-4]).to_bytes(4, "little") != data[-4:]:
-        return None
-    return data[:-4]
+    return data[:-4] if crc32(data[:-4]).to_bytes(4, "little") == data[-4:] else b""
 
 
 def remove(path):
@@ -33,22 +31,5 @@ def remove(path):
     try:
         os.remove(path)
     except OSError:
-        return not exists(path)
-    return True
-
-
-def exists(path):
-    """Whether there is a file, readable or not."""
-    try:
-        os.stat(path)
-    except OSError:
-        return False
-    return True
-
-
-def make_folder(path):
-    """Make a folder that may exist already. OSError when it cannot be made."""
-    try:
-        os.mkdir(path)
-    except OSError:
-        os.stat(path)
+        pass
+    return read(path) is None

@@ -18,14 +18,12 @@ def make_battery(spec):
     """Return a function that gives the battery's mV, or None for a board without one."""
     if not spec:
         return None
-    from machine import ADC, Pin
-
-    adc = ADC(Pin(spec["adc"]))
+    pin_mv = port.adc_mv(spec["adc"])
     divider_x1000 = spec["divider_x1000"]
 
     def battery_mv():
         # The middle of three: one reading in the middle of a radio's current step must not count.
-        mv = sorted([port.read_mv(adc), port.read_mv(adc), port.read_mv(adc)])[1]
+        mv = sorted([pin_mv(), pin_mv(), pin_mv()])[1]
         return min(mv * divider_x1000 // 1000, 65535)
 
     return battery_mv

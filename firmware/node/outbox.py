@@ -17,38 +17,34 @@ class Outbox:
     def __init__(self, write, keep=64):
         self._write = write
         self._keep = keep
-        self._waiting = []  # (seq, frame, rssi, snr_x4, t_ms, token), oldest first
+        self.waiting = []  # (seq, frame, rssi_dbm, snr_x4, t_ms, token), oldest first
         self._resending = False
-        self._from = 0  # number of the next frame to be sent again
+        self._done = 0  # the last number that was sent again
         self.heard = 0
         self.overflow = 0
-
-    def __len__(self):
-        return len(self._waiting)
 
     def add(self, frame, rssi_dbm, snr_x4, t_ms, token=None):
         """Number a frame (bytes), keep and send it; the oldest of a full box gives way.
 
         t_ms: clock of the serial link; token: the caller's name for it, given back by `handled`.
         """
-        if len(self._waiting) >= self._keep:
-            self._waiting.pop(0)
+        if len(self.waiting) >= self._keep:
+            self.waiting.pop(0)
             self.overflow += 1
         self.heard += 1
-        entry = (self.heard, frame, rssi_dbm, snr_x4, t_ms, token)
-        self._waiting.append(entry)
+        self.waiting.append((self.heard, frame, rssi_dbm, snr_x4, t_ms, token))
         if not self._resending:
-            self._send(entry)
+            self._send(self.waiting[-1])
 
     def _send(self, entry):
-        self._write(link.heard(entry[0], entry[1], entry[2], entry[3], entry[4]))
+        self._write(link.heard(*entry[:5]))
 
     def handled(self, seq):
         """The daemon has every frame up to `seq`: forget them, return their tokens."""
         tokens = []
         # A number never given out is the answer to another board's frames, or noise.
-        while self._waiting and self._waiting[0][0] <= seq <= self.heard:
-            tokens.append(self._waiting.pop(0)[5])
+        while self.waiting and self.waiting[0][0] <= seq <= self.heard:
+            tokens.append(self.waiting.pop(0)[5])
         return tokens
 
     async def resend(self):
@@ -56,22 +52,16 @@ class Outbox:
 
         Always in order, new ones behind: who confirms a frame confirms all before it.
         """
-        self._from = 0
+        self._done = 0
         if self._resending:
             return
         self._resending = True
-        try:
-            entry = self._first()
-            while entry is not None:
-                self._from = entry[0] + 1
-                self._send(entry)
-                await asyncio.sleep_ms(0)
-                entry = self._first()
-        finally:
+        while self._resending:
             self._resending = False
-
-    def _first(self):
-        for entry in self._waiting:
-            if entry[0] >= self._from:
-                return entry
-        return None
+            for entry in self.waiting:
+                if entry[0] > self._done:
+                    self._done = entry[0]
+                    self._resending = True
+                    self._send(entry)
+                    break
+            await asyncio.sleep_ms(0)

@@ -3,9 +3,11 @@
 from firmware.radio.plan import PLANS, band_of, power_limit_dbm
 from firmware.wire.errors import DeviceError
 
-from .config import check_plan
-
-NAMES = ("freq_hz", "sf", "bw_hz", "cr", "power_dbm", "sync")
+# The settings of a plan: name, lowest, highest.
+SETTINGS = (
+    ("freq_hz", 150_000_000, 960_000_000), ("sf", 5, 12), ("bw_hz", 7_800, 500_000), ("cr", 5, 8), ("power_dbm", -17, 22),
+    ("sync", 0, 255),
+)  # fmt: skip
 
 
 def bands_of(plan):
@@ -17,14 +19,18 @@ def bands_of(plan):
 
 
 def settings_of(plan, bands, antenna_dbi, inverted=False):
-    """Return the radio's settings (dict for `configure`) of a plan with freq_hz sf bw_hz cr power_dbm sync.
+    """Return the radio's settings (dict for `configure`) of a plan with all of SETTINGS. DeviceError("config").
 
-    The power is what the plan asks for, at most what the law leaves with this antenna. DeviceError("config").
+    The power is what the plan asks for, at most what the law leaves with this antenna.
     """
-    check_plan(plan)
-    if band_of(plan["freq_hz"], plan["bw_hz"], bands) is None:
-        raise DeviceError("config", "plan: %d Hz is in no sub-band" % plan["freq_hz"])
-    settings = {name: plan[name] for name in NAMES}
-    settings["power_dbm"] = min(plan["power_dbm"], power_limit_dbm(plan["freq_hz"], antenna_dbi, bands))
-    settings["iq"] = inverted
+    settings = {"iq": inverted}
+    for name, low, high in SETTINGS:
+        value = plan.get(name)
+        if type(value) is not int or not low <= value <= high:
+            raise DeviceError("config", "plan: %s must be %d to %d" % (name, low, high))
+        settings[name] = value
+    freq_hz = settings["freq_hz"]
+    if band_of(freq_hz, settings["bw_hz"], bands) is None:
+        raise DeviceError("config", "plan: %d Hz is in no sub-band" % freq_hz)
+    settings["power_dbm"] = min(settings["power_dbm"], power_limit_dbm(freq_hz, antenna_dbi, bands))
     return settings

@@ -3,7 +3,7 @@
 Each port module has
     unique_id() -> str        the chip's id, lower-case hex
     reset_cause() -> int      one of the numbers below, sent under key -4
-    read_mv(adc) -> int       one reading of a machine.ADC, mV at the pin
+    adc_mv(pin)               a function that reads the mV at an analogue pin
     retained() -> bytes       what `retain` stored before a reset, b"" after a power loss
     retain(data)              keep at most RETAIN_MAX bytes over a reset (not over a power loss)
     watchdog(timeout_ms)      an object with feed()

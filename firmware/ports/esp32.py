@@ -21,9 +21,10 @@ def reset_cause():
     return 5
 
 
-def read_mv(adc):
-    """Return one reading in mV, by the factory's calibration."""
-    return adc.read_uv() // 1000
+def adc_mv(pin):
+    """Return a function that reads the mV at an analogue pin, by the factory's calibration, up to 3.1 V."""
+    adc = machine.ADC(machine.Pin(pin), atten=machine.ADC.ATTN_11DB)
+    return lambda: adc.read_uv() // 1000
 
 
 def retained():

@@ -18,9 +18,10 @@ def reset_cause():
     return 1
 
 
-def read_mv(adc):
-    """Return one reading of a converter whose full scale is 3.3 V, mV."""
-    return adc.read_u16() * 3300 // 65535
+def adc_mv(pin):
+    """Return a function that reads the mV at an analogue pin, of a converter whose full scale is 3.3 V."""
+    adc = machine.ADC(machine.Pin(pin))
+    return lambda: adc.read_u16() * 3300 // 65535
 
 
 def retained():

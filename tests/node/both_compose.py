@@ -38,7 +38,7 @@ BUOY = {
 
 def made(newest, limit=255, **options):
     buf = bytearray(255)
-    n = compose(buf, limit, newest, **options)
+    n = compose(buf, limit, newest, dict(options.pop("extras", ())), **options)
     assert n <= limit
     return loads(bytes(buf[:n]))
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 
+from firmware.node.board import Board, forget_start
 from firmware.node.console import Console
 from firmware.radio.airtime import airtime_us
 from firmware.wire import hdlc, link
@@ -298,6 +299,14 @@ radio = None
 sys.modules["firmware.radio.desk"] = Module(make=_make_radio)
 
 
+def start(root, host, role="node"):
+    """The application of the files below `root`, as the launcher makes it, with `host` on its serial line."""
+    module = __import__(f"firmware.{role}.start", None, None, ("start",))
+    app = module.start(Board(role, Console(host, host)), root)
+    forget_start()
+    return app
+
+
 class Desk:
     """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk."""
 
@@ -311,11 +320,8 @@ class Desk:
         self.on()
 
     def on(self):
-        from firmware.bridge.app import Bridge
-        from firmware.node.app import Node
-
         self.host = Host()
-        self.app = (Bridge if self.role == "bridge" else Node)("/f/", Console(self.host, self.host))
+        self.app = start("/f/", self.host, self.role)
         self.radio = self.app.radio
 
     def reboot(self):

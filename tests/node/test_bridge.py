@@ -26,7 +26,7 @@ assert d.host.heard[0] == [6, "0.1.0", UID, ["bridge"], d.host.heard[0][4], 0, 0
 assert [m[:5] for m in d.host.of(1)] == [[1, i + 1, b"frame %d" % i, -100 - i, i - 3] for i in range(5)]
 assert [m[5] for m in d.host.of(1)] == [1000 * i + 500 for i in range(5)], d.host.of(1)
 assert d.radio.windows[0][2]["iq"] is False and d.radio.windows[0][1] is None
-print(len(d.app.board.outbox))
+print(len(d.app.board.outbox.waiting))
 """
     )
     assert out.split() == ["5"]
@@ -54,7 +54,7 @@ hello = d.host.heard[0]
 assert hello[0] == 6 and hello[5:] == [70, 6], hello
 assert [m[1] for m in d.host.of(1)] == list(range(21, 72))
 assert [m[2] for m in d.host.of(1)] == [b"frame %d" % i for i in range(20, 70)] + [b"new"]
-print(len(d.app.board.outbox))
+print(len(d.app.board.outbox.waiting))
 """
     )
     assert out.split() == ["51"]
@@ -239,7 +239,7 @@ def ctrl_c():
 d.after(5, ctrl_c)
 d.radio.asleep = False
 try:
-    run_role(lambda root: d.app, "/f/")
+    run_role(d.app.board, lambda board, root: d.app, "/f/")
 except KeyboardInterrupt:
     print("repl", d.radio.asleep)
 """

@@ -35,7 +35,6 @@ def test_each_fault_of_the_files_has_a_name_and_says_what_to_do(desk):
     cases = "\n".join(f"case({change!r})" for change, _, _ in FAULTS)
     out = desk(
         """
-from firmware.node.app import Node
 def spoil(name, text):
     with open("/f/" + name, "w") as file:
         file.write(text)
@@ -46,7 +45,7 @@ def case(change):
     exec(change)
     host = Host()
     try:
-        Node("/f/", Console(host, host))
+        start("/f/", host)
     except DeviceError as error:
         assert host.of(1) == []
         print(error.name, error.detail)

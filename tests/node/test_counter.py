@@ -9,7 +9,7 @@ def spoil(path):
 def paths():
     return "/f/state/counter-0001", "/f/counter-0001"
 def new(reserve=16):
-    from firmware.node.app import make_counter
+    from firmware.node.start import make_counter
     return make_counter("/f/", config(gated=reserve == 1))
 """
 
@@ -96,7 +96,7 @@ def test_an_old_key_goes_on_where_it_was(desk):
     out = desk(
         NEW
         + """
-from firmware.node.app import make_counter
+from firmware.node.start import make_counter
 disk = RamDisk(); mount(disk, True)
 def piv(kid):
     return make_counter("/f/", config(kid=kid)).next()

@@ -36,7 +36,7 @@ for piv, reading in taken.items():
 first, second = sends(d)[0][2], sends(d)[1][2]
 assert first[-4] == 1 and first[-6] == "0.1.0" and first[-5] is True
 assert set(second) & {-4, -5, -6, -7, 14} == set()
-print("ok", d.radio.asleep, len(d.app.queue), d.radio.settings["power_dbm"])
+print("ok", d.radio.asleep, len(d.app.queue.ids), d.radio.settings["power_dbm"])
 """
     )
     assert out.split() == ["ok", "True", "0", "14"]
@@ -145,7 +145,7 @@ d = Desk(radio_config(sf=12, report_s=60, freq_hz=868900000))
 d.run(7200)
 errors = [l for l in d.host.lines if l.startswith("error radio_duty")]
 codes = [p[-7] for _, _, p in sends(d) if -7 in p]
-print(len(errors) > 0, set(codes), len(d.app.queue) > 10)
+print(len(errors) > 0, set(codes), len(d.app.queue.ids) > 10)
 """
     )
     assert out.split() == ["True", "{13}", "True"]
@@ -199,14 +199,14 @@ def test_while_the_radio_is_dead_no_counter_is_spent(desk):
 d = Desk(radio_config(report_s=600))
 d.radio.absent = True
 d.run(6600)
-assert not d.radio.sent and d.app.counter.upcoming == 1 and len(d.app.queue) >= 10
+assert not d.radio.sent and d.app.uplink.counter.upcoming == 1 and len(d.app.queue.ids) >= 10
 d.radio.absent = False
 run(d.app, 1300)
 rows = sends(d)
 assert [piv for _, piv, _ in rows] == list(range(1, len(rows) + 1))
 assert rows[0][2][14] > 5000 and rows[0][2][-7] == 10
 assert any(l.startswith("error radio_absent") for l in d.host.lines)
-print(len(d.app.queue))
+print(len(d.app.queue.ids))
 """
     )
     assert out.split() == ["0"]
@@ -299,7 +299,7 @@ codes = [opened(f)[0].get(-7) for _, f, _ in d.radio.sent]
 assert [opened(f)[0][1] for _, f, _ in d.radio.sent] == [4028] * len(codes)
 print(codes)
 lines = d.host.lines
-assert any("ZeroDivisionError" in l and l.startswith("error exception poll") for l in lines)
+assert any("ZeroDivisionError" in l and l.startswith("error exception service") for l in lines)
 assert any(l.startswith("Traceback") for l in lines)
 assert any(l.startswith("error sensor_bus") for l in lines)
 """

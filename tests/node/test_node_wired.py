@@ -30,7 +30,7 @@ for m in rows:
     assert -9 not in payload and -5 not in payload
     assert taken[piv] == {k: v for k, v in payload.items() if k > 0}
 assert d.host.heard[0] == [6, "0.1.0", UID, ["node"], d.host.heard[0][4], 0, 0]
-print(len(d.app.queue), len(d.app.board.outbox))
+print(len(d.app.queue.ids), len(d.app.board.outbox.waiting))
 """
     )
     assert out.split() == ["0", "0"]
@@ -43,7 +43,7 @@ def test_unhandled_frames_are_sent_again_after_a_hello_and_late_ones_carry_their
 d = Desk(config())
 first = []
 def daemon_comes_back():
-    assert len(d.host.of(1)) == 8 and len(d.app.queue) == 16       # the window; the others wait unsealed
+    assert len(d.host.of(1)) == 8 and len(d.app.queue.ids) == 16       # the window; the others wait unsealed
     assert len(d.host.taken()) == 8
     first.extend(frames(d))
     d.host.heard.clear()
@@ -58,7 +58,7 @@ late = {opened(f)[1]: opened(f)[0] for f in again}
 assert sorted(late) == list(range(1, 17))
 assert 14 not in late[1] and late[9][14] == 7 * 900 + 1, late[9]
 assert [late[p][4] for p in sorted(late)] == list(range(16)), late
-print(len(d.app.queue), len(d.app.board.outbox))
+print(len(d.app.queue.ids), len(d.app.board.outbox.waiting))
 """
     )
     assert out.split() == ["0", "0"]
@@ -81,7 +81,7 @@ for piv in before:
 new = [after[p] for p in sorted(after) if p not in before]
 assert [opened(f)[0][4] for f in new] == list(range(8, 13))
 assert not set(d.host.taken()) & set(before)      # told once, when it was sealed
-print(len(d.app.queue))
+print(len(d.app.queue.ids))
 """
     )
     assert out.split() == ["0"]
@@ -95,7 +95,7 @@ d = Desk(config())
 d.host.say(link.handled(40))
 d.after(2000, lambda: d.host.say(link.handled(2)))
 d.run(2001)
-print(len(d.host.of(1)), len(d.app.board.outbox))
+print(len(d.host.of(1)), len(d.app.board.outbox.waiting))
 """
     )
     assert out.split() == ["3", "1"]

@@ -8,7 +8,7 @@ def reading(queue, ident):
     entry = queue.get(ident)
     return entry and entry[2]
 def all_of(queue):
-    return [reading(queue, i) for i in list(queue.ids())]
+    return [reading(queue, i) for i in list(queue.ids)]
 def fresh():
     disk = RamDisk(); mount(disk, True)
     return disk
@@ -23,15 +23,15 @@ disk = fresh()
 q = Queue("/f/queue")
 for i in range(5):
     q.push(1000 * i, {3: i, 5: i == 2, -7: 1})
-q.drop(q.ids()[0])
-assert q.get(q.ids()[0]) == [READING, 1000, {3: 1, 5: False, -7: 1}]
+q.drop(q.ids[0])
+assert q.get(q.ids[0]) == [READING, 1000, {3: 1, 5: False, -7: 1}]
 mount(disk)
 q = Queue("/f/queue")
 assert all_of(q) == [{3: i, 5: i == 2, -7: 1} for i in range(1, 5)]
-assert [q.get(i)[1] for i in q.ids()] == [None] * 4
+assert [q.get(i)[1] for i in q.ids] == [None] * 4
 q.push(7, {3: 9})
-assert q.get(q.ids()[-1])[1] == 7
-print(len(q), len(os.listdir("/f/queue")))
+assert q.get(q.ids[-1])[1] == 7
+print(len(q.ids), len(os.listdir("/f/queue")))
 """
     )
     assert out.split() == ["5", "5"]
@@ -114,12 +114,12 @@ for boot in range(160):
         mount(disk)
         q = Queue("/f/queue")
         # A file that was being made is there without content.
-        found = [number_of(q, i) for i in list(q.ids()) if q.get(i)]
+        found = [number_of(q, i) for i in list(q.ids) if q.get(i)]
         # What push returned for is there, in order, as reading or sealed; what drop returned for is not.
         assert [n for n in found if n not in unsure] == [n for n in pushed if n not in unsure], (found, pushed, unsure)
         assert not set(found) & gone
         assert q.damaged <= 1
-        sealed += sum(q.get(i)[0] == SEALED for i in q.ids())
+        sealed += sum(q.get(i)[0] == SEALED for i in q.ids)
         pushed, unsure = found, set()
         while True:
             number += 1
@@ -127,8 +127,8 @@ for boot in range(160):
             q.push(0, {3: number})
             unsure.discard(number)
             pushed.append(number)
-            while len(q) > number % 7:
-                first = q.ids()[0]
+            while len(q.ids) > number % 7:
+                first = q.ids[0]
                 n = number_of(q, first)
                 if q.get(first)[0] == READING:
                     q.seal(first, b"sealed %d" % n)

@@ -1,0 +1,79 @@
+"""Makes a node of its files: read once, then freed (board.forget_start)."""
+
+import os
+import time
+
+from firmware.ports import port
+from firmware.wire.errors import DeviceError
+from firmware.wire.frame import HOP_LEN, TAG_LEN
+from firmware.wire.seal import Sealer, derive
+
+from . import config as configuration, hardware
+from .app import Node
+from .counter import Counter
+from .queue import Queue
+from .schedule import Schedule
+from .uplink import Uplink
+
+
+def start(board, root):
+    """Return the Node. DeviceError: config, identity, counter, store."""
+    config = configuration.identify(board, root)
+    kid, secret = configuration.load_secret(root, config)
+    keys = derive(secret, kid)
+    hop = bool(config.get("hop"))
+    counter = make_counter(root, config)
+    queue = Queue(root + "state/queue")
+    report_ms = config["report_s"] * 1000
+    if config["link"] == configuration.RADIO:
+        # A power cut of the whole town must not become a storm on the air.
+        link, first_ms = _radio_link(board, config, queue, keys), int.from_bytes(os.urandom(4), "big") % report_ms
+    else:
+        link, first_ms = _serial_link(board, queue), 0
+    uplink = Uplink(
+        board, queue, link, Sealer(keys, hop), counter,
+        overhead=1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0), reset_cause=port.reset_cause(), report_ms=report_ms,
+    )  # fmt: skip
+    battery = hardware.make_battery(config.get("battery"))
+    schedule = Schedule(board, _service(board, config), uplink.push, battery, report_ms=report_ms, first_ms=first_ms)
+    return Node(board, queue, link, uplink, schedule)
+
+
+def _serial_link(board, queue):
+    from .serial_link import SerialLink
+
+    return SerialLink(board, queue)
+
+
+def _radio_link(board, config, queue, keys):
+    from firmware.radio.ledger import Ledger
+
+    from .plan import bands_of, settings_of
+    from .radio_link import RadioLink
+
+    spec, plan = config["radio"], config["plan"]
+    bands = bands_of(plan)
+    settings = settings_of(plan, bands, spec.get("antenna_dbi", 0))
+    ledger = Ledger(time.ticks_ms(), bands, time.ticks_diff)
+    return RadioLink(board.faults, queue, keys, hardware.make_radio(spec), ledger, settings=settings)
+
+
+def _service(board, config):
+    # A node whose service cannot be built says so, and how its battery is.
+    try:
+        return hardware.make_service(config)
+    except DeviceError as error:
+        board.faults.note(error)
+        return None
+
+
+def make_counter(root, config):
+    """Return the counter of the configuration's kid; `gated`: the board is powered off between wakes."""
+    folder = root + "state"
+    try:
+        if "state" not in os.listdir(root):
+            os.mkdir(folder)
+    except OSError as error:
+        raise DeviceError("store", "%s: %s" % (folder, error))
+    name = "counter-" + config["kid"]
+    return Counter((folder + "/" + name, root + name), 1 if config.get("gated") else 16)
