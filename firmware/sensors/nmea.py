@@ -10,7 +10,7 @@ from firmware.wire.errors import DeviceError
 BAUD = 9600
 SLICE_MS = 100  # 96 bytes arrive in it, the receive buffer holds 256
 HDOP_MAX_X100 = 250
-SETTLED = 3  # good positions in a row whose mean is the answer
+SETTLED = 3  # good positions in a row, of which the last is the answer
 WAIT_S = 90
 LONGEST = 82  # characters of a sentence, by the standard
 
@@ -134,11 +134,7 @@ class NMEA:
         self._power = power
         self._chunk = bytearray(64)
         self._parser = Parser()
-        self._bytes = 0
-        self._start_anew()
-
-    def _start_anew(self):
-        self._good = self._lat_sum = self._lon_sum = 0
+        self._bytes = self._good = 0
 
     def begin(self):
         """Switch it on and forget what came before."""
@@ -147,8 +143,7 @@ class NMEA:
         while self._uart.any():
             self._uart.readinto(self._chunk)
         self._parser = Parser()
-        self._bytes = 0
-        self._start_anew()
+        self._bytes = self._good = 0
 
     def end(self):
         """Switch it off."""
@@ -166,14 +161,9 @@ class NMEA:
                 good = parser.feed(self._chunk[i])
                 if good is None:
                     continue
-                if not good:
-                    self._start_anew()
-                    continue
-                self._good += 1
-                self._lat_sum += parser.lat_e5
-                self._lon_sum += parser.lon_e5
+                self._good = self._good + 1 if good else 0
                 if self._good == SETTLED:
-                    return self._lat_sum // SETTLED, self._lon_sum // SETTLED
+                    return parser.lat_e5, parser.lon_e5
         return None
 
     def fault(self):

@@ -155,6 +155,7 @@ class GPS:
         north_m, east_m = self._error(t_us)
         latitude += (north_m + self._rng.gauss(0, 0.4)) / METRES_A_DEGREE
         longitude += (east_m + self._rng.gauss(0, 0.4)) / METRES_A_DEGREE / math.cos(math.radians(latitude))
+        longitude = (longitude + 180) % 360 - 180
         north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
         return f"{_degrees(latitude, 2)},{north},{_degrees(longitude, 3)},{east}"
 
