@@ -1,4 +1,4 @@
-"""A board's REPL, served by a real MicroPython: `micropython board_repl.py '{"image": ..., "uid": ..., ...}'`.
+"""A board's REPL, served by a real MicroPython: `micropython board_repl.py WHO.json`.
 
 Stands where the C code of a board's USB console stands (friendly and raw REPL, raw paste with its window of 128 bytes, soft
 reset); everything that is executed, the file system and the bytecode loader are MicroPython's own. A soft reset ends this
@@ -16,7 +16,8 @@ SOFT, SOFT_RAW = 42, 43
 WINDOW = 128
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 
-who = json.loads(sys.argv[1])
+with open(sys.argv[1]) as file:
+    who = json.load(file)
 out = sys.stdout.buffer
 
 

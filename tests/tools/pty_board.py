@@ -75,8 +75,10 @@ class PtyBoard:
         while not self._closing:
             states, say = os.pipe()
             who = {**self.who, "reset": reset, "state": say}
+            described = self.image.with_suffix(".json")
+            described.write_text(json.dumps(who))
             self.process = subprocess.Popen(
-                [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), json.dumps(who)],
+                [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), str(described)],
                 stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
             )  # fmt: skip
             os.close(say)

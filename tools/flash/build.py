@@ -23,6 +23,8 @@ from gateway.presets import presets
 
 FIRMWARE = Path(firmware.__path__[0])
 SLOT = "a"
+# What the launcher names of a role's folder.
+ENTRIES = ("app", "start")
 HOST_ONLY = "wire/host/"  # the reader's side of the protocol
 
 
@@ -31,7 +33,8 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
 
     `port` is the platform whose port module is taken (rp2, esp32, unix); by default that of the board's type.
     """
-    roots = [f"{board.role}/app", f"ports/{port or presets().boards[board.type].platform}"]
+    roots = [f"{board.role}/{name}" for name in ENTRIES if source(f"{board.role}/{name}").exists()]
+    roots.append(f"ports/{port or presets().boards[board.type].platform}")
     roots += [f"sensors/{sensor.driver}" for sensor in board.sensors.values()]
     if board.sensors:
         roots.append("sensors/__init__")

@@ -17,8 +17,6 @@ from tools.flash.secrets import read_secrets
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
-# Errors of a board after which it sends nothing, or nothing of use.
-FATAL = ("config", "identity", "counter", "store", "exception")
 
 
 @click.command(help="Put firmware, configuration and key onto a board, after making sure that it is the right one.")
@@ -143,7 +141,7 @@ def _judge(port: str, hello: connect.Hello, found: identify.Found, steps: Steps)
     for line in hello.log:
         if line.startswith("error "):
             said = _("the board says: {error}").format(error=line)
-            if line.split()[1] in FATAL:
+            if line.split()[1] in connect.FATAL:
                 raise HostError("device_fault", said, port, _("look at boards.yaml and flash again"))
             steps.done(said)
 

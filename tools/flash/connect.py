@@ -14,6 +14,11 @@ from gateway.errors import HostError
 from tools.i18n import _
 
 ATTEMPTS = 3
+ANSWER_S = 5.0
+# A board that has said why it cannot work is not waited for much longer.
+GRACE_S = 1.5
+# Errors of a board after which it sends nothing, or nothing of use.
+FATAL = ("config", "identity", "counter", "store", "exception")
 BAUD = 115_200
 # Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
 CHUNK = 512
@@ -61,7 +66,7 @@ class Connection:
         for attempt in range(ATTEMPTS):
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=5)
+                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
                 return
             except TransportError:
                 if attempt == ATTEMPTS - 1:
@@ -85,7 +90,9 @@ class Connection:
             self._transport.fs_writefile(path, data, chunk_size=CHUNK)
 
     def restart(self) -> None:
-        """Leave the raw REPL and start the board's own program."""
+        """Leave the raw REPL and start the board's own program; nothing where that runs already."""
+        if not self._transport.in_raw_repl:
+            return
         with self._faults():
             self._transport.exit_raw_repl()
             self._transport.read_until(1, b">>> ", timeout=2)
@@ -104,9 +111,10 @@ class Connection:
                 if message is not None:
                     return Hello(*message, log)
                 if proto in (hdlc.PROTO_LOG, hdlc.PROTO_LOG_TEXT):
-                    log += [line for line in bytes(body).decode("utf-8", "replace").splitlines() if line.strip()]
-        log += [line for line in bytes(decoder.pending).decode("utf-8", "replace").splitlines() if line.strip()]
-        raise _silent(self.port, log, timeout_s)
+                    log += _lines(body)
+            if _errors(log + _lines(decoder.pending)):
+                deadline = min(deadline, time.monotonic() + GRACE_S)
+        raise _silent(self.port, log + _lines(decoder.pending), timeout_s)
 
     def close(self) -> None:
         """Let go of the port."""
@@ -142,10 +150,20 @@ def _message(proto: int, body: bytes) -> tuple[str, str, list[str]] | None:
     return str(message[1]), str(message[2]), [str(cap) for cap in message[3]]
 
 
+def _lines(raw: bytes | bytearray) -> list[str]:
+    return [line for line in bytes(raw).decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _errors(log: Sequence[str]) -> list[str]:
+    """What keeps the board from working: its own fatal errors, else the last line of a traceback."""
+    named = [line for line in log if line.startswith("error ") and line.split()[1] in FATAL]
+    return named or [line for line in log if not line.startswith(" ") and "Error: " in line]
+
+
 def _silent(port: str, log: list[str], timeout_s: float) -> HostError:
-    errors = [line for line in log if line.startswith("error ") or "Error: " in line]
+    errors = _errors(log)
     if errors:
-        what = _("the board says: {error}").format(error=errors[-1])
+        what = _("the board says: {error}").format(error=errors[0])
         return HostError("device_fault", what, port, _("look at boards.yaml and flash again"))
     what = _("the board sent no hello within {seconds} s").format(seconds=round(timeout_s))
     said = "; ".join(log[-3:])
