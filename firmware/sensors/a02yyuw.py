@@ -76,7 +76,7 @@ class A02YYUW:
         while uart.any():
             uart.readinto(self._chunk)  # what waited in the buffer is old
         stream = Stream()
-        good = []
+        good: list = []
         bytes_seen = frames = 0
         waits = (n + 4) * FRAME_MS // 50
         while len(good) < n and waits:

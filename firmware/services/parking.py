@@ -39,23 +39,23 @@ class Bay:
             raise DeviceError("config", "parking")
         self.occupied = None
         self.trusted = "base_x_nt" in settings  # whether the baseline is surely the empty bay's
-        self._base = None
-        if self.trusted:
-            self._base = [settings["base_%s_nt" % axis] * SCALE for axis in "xyz"]
-        self._car = None  # the field with the car in the bay
-        self._once = None  # a field with a car in the bay, before another came without a gap: perhaps the empty bay's
+        self._base = [settings["base_%s_nt" % axis] * SCALE for axis in "xyz"] if self.trusted else []
+        self._car = []  # the field with the car in the bay
+        self._once = []  # a field with a car in the bay, before another came without a gap: perhaps the empty bay's
         self._deviation_nt = 0
         self._kind = SAME  # of the latest sample, and how many there were of this kind, since when
         self._count = self._first_s = 0
-        self._since_s = None  # when the state began
+        self._started = False
+        self._since_s = 0  # when the state began
         self._last_s = self._sure_s = 0  # the latest sample; the latest that agreed with the state
 
     def update(self, x, y, z, now_s):
         """Take a sample in nT at now_s (monotonic seconds); return True when the state has changed."""
         field = [x * SCALE, y * SCALE, z * SCALE]
-        if self._base is None:
+        if not self._base:
             self._base = list(field)
-        if self._since_s is None:
+        if not self._started:
+            self._started = True
             self._since_s = self._last_s = self._sure_s = now_s
         step_s = min(now_s - self._last_s, STEP_MAX_S)
         self._last_s = now_s
@@ -92,9 +92,9 @@ class Bay:
         started = self.occupied is not None
         if self.occupied:
             self.trusted = True  # the field has come back to the baseline
-            self._once = None
+            self._once = []
         self.occupied = not self.occupied if started else self._deviation_nt > self._enter_nt
-        self._car = field if self.occupied else None
+        self._car = field if self.occupied else []
         self._since_s = self._first_s
         return started
 
@@ -125,7 +125,7 @@ class Bay:
 
     def reading(self, now_s):
         """Return {occupied, state_time, confidence} as of the latest sample, or {} before the first."""
-        if self._since_s is None:
+        if not self._started:
             return {}
         occupied = self._deviation_nt > self._enter_nt if self.occupied is None else self.occupied
         margin_nt = self._deviation_nt - self._leave_nt if occupied else self._enter_nt - self._deviation_nt
@@ -136,7 +136,7 @@ class Bay:
 
     def state(self):
         """Return what is worth keeping over a reset (13 bytes), or b"" before the first sample."""
-        if self._since_s is None:
+        if not self._started:
             return b""
         return struct.pack("<3iB", self._base[0], self._base[1], self._base[2], self.trusted)
 

@@ -48,7 +48,8 @@ class Nature:
         self.sea = Sea(self._rng("sea")) if buoys else None
         self._rows: dict[str, tuple[CarPark, int]] = {}
         for row in _rows([board for board in boards if board.service == "parking"]):
-            park = CarPark(self._rng(f"cars {row[0].name}"), self.weather.air_c, len(row), start_s=START_S)
+            rng, empty_ut = self._rng(f"cars {row[0].name}"), [_written_ut(board) for board in row]
+            park = CarPark(rng, self.weather.air_c, len(row), start_s=START_S, empty_ut=empty_ut)
             for bay, board in enumerate(row):
                 self._rows[board.name] = (park, bay)
 
@@ -86,6 +87,12 @@ class Nature:
         found.truth["distance"] = lambda t_us: rubbish.distance_mm(t_us) / 1000
         found.truth["fill"] = lambda t_us: rubbish.percent(t_us) / 100
         found.truth["temperature"] = self.weather.air_c
+
+
+def _written_ut(board: Board) -> Vector | None:
+    """The empty bay's field, where it was written down when the sensor was set."""
+    x, y, z = (board.settings.get(f"base_{axis}_nt") for axis in "xyz")
+    return None if x is None or y is None or z is None else (x / 1000, y / 1000, z / 1000)
 
 
 def _rows(bays: list[Board]) -> list[list[Board]]:

@@ -8,7 +8,7 @@ the same law. A bay is taken from when a car has come to rest in it until it has
 import bisect
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 HOUR_US = 3_600_000_000
@@ -102,7 +102,8 @@ class CarPark:
     """Bays 0 to bays - 1, and one more at either end that nobody measures.
 
     air_c(t_us): temperature of the air; start_s: time of day at t = 0, s; stay_s, gap_s: means by day;
-    drift_ut_per_c: by how much the field of ground and mount drifts with the temperature, along each axis at most.
+    drift_ut_per_c: by how much the field of ground and mount drifts with the temperature, along each axis at most;
+    empty_ut: the empty bays' fields at 15 Cel where they are known, None where not.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class CarPark:
         stay_s: float = 2700.0,
         gap_s: float = 1500.0,
         drift_ut_per_c: float = 0.1,
+        empty_ut: Sequence[Vector | None] = (),
     ) -> None:
         self.bays = bays
         self._air_c = air_c
@@ -122,6 +124,8 @@ class CarPark:
         self._stay_s = stay_s
         self._gap_s = gap_s
         self._earth = [_around(rng, EARTH_UT, 1.0) for _ in range(bays)]
+        for bay, known_ut in enumerate(empty_ut):
+            self._earth[bay] = known_ut or self._earth[bay]
         self._drift = [_around(rng, (0.0, 0.0, 0.0), drift_ut_per_c) for _ in range(bays)]
         self._rows = [_Row(self, random.Random(rng.getrandbits(64)), bay) for bay in range(-1, bays + 1)]
         self._lane = _Lane(self, random.Random(rng.getrandbits(64)))
