@@ -174,8 +174,7 @@ def test_ports_and_names_that_are_none(tmp_path, flash, monkeypatch):
 
 @pytest.mark.produces("no_device")
 def test_a_port_where_nobody_answers(tmp_path, flash, monkeypatch):
-    monkeypatch.setattr(connect, "ATTEMPTS", 1)
-    monkeypatch.setattr(connect, "ANSWER_S", 0.5)
+    monkeypatch.setattr(connect, "ANSWERS_S", (0.5,))
     with PtyBoard(tmp_path, UID, deaf=True) as board:
         code, out, err = flash("bin-capitainerie", board.port)
     assert (code, out) == (4, "")

@@ -13,8 +13,8 @@ from firmware.wire.errors import WireError
 from gateway.errors import HostError
 from tools.i18n import _
 
-ATTEMPTS = 3
-ANSWER_S = 5.0
+# How long each attempt to interrupt a board waits: one that has just begun to boot may not notice the first.
+ANSWERS_S = (2.0, 4.0, 6.0)
 # A board that has said why it cannot work is not waited for much longer.
 GRACE_S = 1.5
 # Errors of a board after which it sends nothing, or nothing of use.
@@ -63,20 +63,19 @@ class Connection:
 
         self.port = port
         self._transport = _open(port)
-        for attempt in range(ATTEMPTS):
+        for answer_s in ANSWERS_S:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
+                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=answer_s)
                 return
             except TransportError:
-                if attempt == ATTEMPTS - 1:
-                    self.close()
-                    what = _("nothing at this port answers as MicroPython does")
-                    hint = _("put MicroPython on the board first, or press its reset")
-                    raise HostError("no_device", what, port, hint) from None
+                continue
             except OSError as error:
                 self.close()
                 raise HostError("transfer", str(error), port, _("check the cable")) from None
+        self.close()
+        what = _("nothing at this port answers as MicroPython does")
+        raise HostError("no_device", what, port, _("put MicroPython on the board first, or press its reset"))
 
     def run(self, script: str) -> str:
         """Run a script on the board and return what it printed."""
