@@ -7,6 +7,7 @@ import time
 from firmware.node.board import Board, run_role, together
 from firmware.node.clock import diff_u32
 from firmware.node.faults import guard
+from firmware.node.outbox import Outbox
 from firmware.node.plan import SETTINGS, settings_of
 from firmware.wire import link as wire
 from firmware.wire.errors import DeviceError, const
@@ -26,6 +27,7 @@ class Bridge:
     """The parts of a running bridge. settings: of the receiver; bands: the sub-bands of the plan."""
 
     def __init__(self, board, radio, ledger, settings, *, bands, antenna_dbi):
+        board.outbox = Outbox(board.console.write)
         self.board = board
         self.radio = radio
         self._ledger = ledger

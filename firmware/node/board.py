@@ -11,33 +11,31 @@ from . import VERSION
 from .clock import Uptime
 from .console import Console
 from .faults import Faults, guard
-from .outbox import Outbox
 
 # What only the start needs. Freed afterwards: on a board that is a tenth of the application.
 _START = (
     "firmware.node.start", "firmware.node.config", "firmware.node.hardware", "firmware.node.plan", "firmware.bridge.start",
-    "firmware.sensors.buses",
+    "firmware.sensors.buses", "firmware.ports.unix", "firmware.ports.rp2", "firmware.ports.esp32",
 )  # fmt: skip
 
 
 class Board:
-    """Everything that exists before the role is known. `uid` is set when the configuration is read."""
+    """Everything that exists before the configuration is read, which sets `uid`. outbox: None on a radio node."""
 
     def __init__(self, role, console=None):
         self.console = console or Console()
         self.uptime = Uptime()
         self.faults = Faults(self.console.log, self.uptime)
-        self.outbox = Outbox(self.console.write)
+        self.outbox = None
         self.role = role
         self.uid = ""
 
     def hello(self, again=False):
         """Say who this board is, and then all that is not handled, `again`."""
         outbox = self.outbox
-        self.console.write(
-            link.hello(VERSION, self.uid, [self.role], self.uptime.u32(), outbox.heard, outbox.overflow)
-        )
-        if again:
+        heard, overflow = (outbox.heard, outbox.overflow) if outbox else (0, 0)
+        self.console.write(link.hello(VERSION, self.uid, [self.role], self.uptime.u32(), heard, overflow))
+        if outbox and again:
             self._task = asyncio.create_task(outbox.resend())
 
 

@@ -15,18 +15,14 @@ def make_radio(spec):
 
 
 def make_battery(spec):
-    """Return a function that gives the battery's mV, or None for a board without one."""
+    """Return (read, factor, divisor) of the battery's converter, or None for a board without one.
+
+    mV = read() * factor // divisor.
+    """
     if not spec:
         return None
-    pin_mv = port.adc_mv(spec["adc"])
-    divider_x1000 = spec["divider_x1000"]
-
-    def battery_mv():
-        # The middle of three: one reading in the middle of a radio's current step must not count.
-        mv = sorted([pin_mv(), pin_mv(), pin_mv()])[1]
-        return min(mv * divider_x1000 // 1000, 65535)
-
-    return battery_mv
+    read, factor, divisor = port.adc(spec["adc"])
+    return read, factor * spec["divider_x1000"], divisor * 1000
 
 
 def make_service(config):

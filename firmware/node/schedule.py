@@ -9,7 +9,7 @@ _CONFIG = const(30)  # the code of DeviceError("config")
 
 
 class Schedule:
-    """Drives one service. `push(reading)` takes what is to be sent; `battery()` returns mV, or is None.
+    """Drives one service. `push(reading)` takes what is to be sent; battery: of hardware.make_battery.
 
     service: None when it could not be built: battery and error go out all the same.
     first_ms: when the first report is due, after the start.
@@ -65,7 +65,9 @@ class Schedule:
             faults.seen(reading[ERROR])
         if self._battery:
             try:
-                reading[BATTERY] = self._battery()
+                read, factor, divisor = self._battery
+                # The middle of three: one reading in the middle of a radio's current step must not count.
+                reading[BATTERY] = min(sorted((read(), read(), read()))[1] * factor // divisor, 65535)
             except Exception as error:
                 faults.note(error, "battery")
         self._push(reading)

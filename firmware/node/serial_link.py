@@ -5,6 +5,8 @@ import asyncio
 from firmware.wire.errors import DeviceError, const
 from firmware.wire.frame import FRAME_MAX
 
+from .outbox import Outbox
+
 _WINDOW = const(8)  # sealed and not yet handled; what waits longer stays unsealed, so that its age is right when it goes
 
 
@@ -17,6 +19,7 @@ class SerialLink:
     radio = None
 
     def __init__(self, board, queue):
+        board.outbox = Outbox(board.console.write)
         self._board = board
         self._queue = queue
         self._room = asyncio.Event()

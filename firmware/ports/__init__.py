@@ -3,7 +3,7 @@
 Each port module has
     unique_id() -> str        the chip's id, lower-case hex
     reset_cause() -> int      one of the numbers below, sent under key -4
-    adc_mv(pin)               a function that reads the mV at an analogue pin
+    adc(pin)                  (read, factor, divisor): mV at an analogue pin = read() * factor // divisor
     retained() -> bytes       what `retain` stored before a reset, b"" after a power loss
     retain(data)              keep at most RETAIN_MAX bytes over a reset (not over a power loss)
     watchdog(timeout_ms)      an object with feed()

@@ -21,10 +21,9 @@ def reset_cause():
     return 5
 
 
-def adc_mv(pin):
-    """Return a function that reads the mV at an analogue pin, by the factory's calibration, up to 3.1 V."""
-    adc = machine.ADC(machine.Pin(pin), atten=machine.ADC.ATTN_11DB)
-    return lambda: adc.read_uv() // 1000
+def adc(pin):
+    """Return (read, factor, divisor) of an analogue pin: mV = read() * factor // divisor; calibrated, up to 3.1 V."""
+    return machine.ADC(machine.Pin(pin), atten=machine.ADC.ATTN_11DB).read_uv, 1, 1000
 
 
 def retained():

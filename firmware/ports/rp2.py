@@ -21,10 +21,9 @@ def reset_cause():
     return 3 if machine.reset_cause() == machine.WDT_RESET else 1
 
 
-def adc_mv(pin):
-    """Return a function that reads the mV at an analogue pin, measured against the board's 3.3 V."""
-    adc = machine.ADC(machine.Pin(pin))
-    return lambda: adc.read_u16() * 3300 // 65535
+def adc(pin):
+    """Return (read, factor, divisor) of an analogue pin: mV = read() * factor // divisor; the reference is the board's 3.3 V."""
+    return machine.ADC(machine.Pin(pin)).read_u16, 3300, 65535
 
 
 def retained():

@@ -18,10 +18,9 @@ def reset_cause():
     return 1
 
 
-def adc_mv(pin):
-    """Return a function that reads the mV at an analogue pin, of a converter whose full scale is 3.3 V."""
-    adc = machine.ADC(machine.Pin(pin))
-    return lambda: adc.read_u16() * 3300 // 65535
+def adc(pin):
+    """Return (read, factor, divisor) of an analogue pin: mV = read() * factor // divisor; full scale is 3.3 V."""
+    return machine.ADC(machine.Pin(pin)).read_u16, 3300, 65535
 
 
 def retained():

@@ -27,8 +27,8 @@ KID = b"\x00\x01"
 KEYS = derive(SECRET, KID)
 
 
-class PowerCut(BaseException):
-    """The board is without power: nothing after this runs."""
+class PowerCut(Exception):  # noqa: N818 - it is none
+    """The board is without power: nothing after this counts."""
 
 
 class RamDisk:
@@ -42,11 +42,16 @@ class RamDisk:
         self.operations = 0
         self.power = None  # the Power that the mounted file system has
 
+    def alive(self):
+        """Raise PowerCut once the power has gone."""
+        if self.power is None:
+            raise PowerCut
+
 
 class Power:
-    """The disk as one boot sees it. After the cut it is dead: the finalisers of that boot's files change nothing.
+    """The disk as one boot sees it. After the cut every access fails, also that of finalisers of that boot's files.
 
-    They run with the heap locked, so the dead disk allocates nothing.
+    It says so by a number, not by an exception: those would leave littlefs in the middle of its work.
     """
 
     def __init__(self, disk):
@@ -56,25 +61,26 @@ class Power:
         disk = self.disk
         disk.operations += 1
         if disk.full:
-            raise OSError(28)
+            return -28
         if disk.cut_after is not None:
             disk.cut_after -= 1
             if disk.cut_after < 0:
                 half = len(new) // 2
                 disk.data[where : where + half] = new[:half]
                 disk.power = None
-                raise PowerCut
+                return -5
         disk.data[where : where + len(new)] = new
+        return 0
 
     def readblocks(self, block, buf, offset=0):
         if self.disk.power is not self:
-            return
+            return -5
         where = block * 4096 + offset
         buf[:] = self.disk.data[where : where + len(buf)]
+        return 0
 
-    def writeblocks(self, block, buf, offset=None):
-        if self.disk.power is self:
-            self._operate(block * 4096 + (offset or 0), buf)
+    def writeblocks(self, block, buf, offset=0):
+        return self._operate(block * 4096 + offset, buf) if self.disk.power is self else -5
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -82,9 +88,8 @@ class Power:
         if op == 5:
             return 4096
         if op == 6:
-            if self.disk.power is self:
-                self._operate(arg * 4096, b"\xff" * 4096)
-            return 0
+            return self._operate(arg * 4096, b"\xff" * 4096) if self.disk.power is self else -5
+        return 0
 
 
 def mount(disk, fresh=False):

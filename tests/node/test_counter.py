@@ -31,9 +31,11 @@ while boots < 150:
         counter = new({reserve})
         while True:
             piv = counter.next()
+            disk.alive()
             assert piv > used, (piv, used)
             used = piv
-    except PowerCut:
+    except (PowerCut, DeviceError, OSError):
+        assert disk.power is None
         cuts += 1
     disk.cut_after = None
     boots += 1

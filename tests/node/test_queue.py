@@ -115,6 +115,7 @@ for boot in range(160):
         q = Queue("/f/queue")
         # A file that was being made is there without content.
         found = [number_of(q, i) for i in list(q.ids) if q.get(i)]
+        disk.alive()
         # What push returned for is there, in order, as reading or sealed; what drop returned for is not.
         assert [n for n in found if n not in unsure] == [n for n in pushed if n not in unsure], (found, pushed, unsure)
         assert not set(found) & gone
@@ -125,6 +126,7 @@ for boot in range(160):
             number += 1
             unsure.add(number)
             q.push(0, {3: number})
+            disk.alive()
             unsure.discard(number)
             pushed.append(number)
             while len(q.ids) > number % 7:
@@ -132,13 +134,16 @@ for boot in range(160):
                 n = number_of(q, first)
                 if q.get(first)[0] == READING:
                     q.seal(first, b"sealed %d" % n)
+                    disk.alive()
                     assert q.get(first)[0] == SEALED and number_of(q, first) == n
                 unsure.add(n)
                 q.drop(first)
+                disk.alive()
                 unsure.discard(n)
                 pushed.remove(n)
                 gone.add(n)
-    except PowerCut:
+    except (PowerCut, DeviceError, OSError):
+        assert disk.power is None
         cuts += 1
     disk.cut_after = None
 print(cuts, number, sealed)
