@@ -32,6 +32,15 @@ def check_there_and_back_in_both_polarities():
     desk.settled()
 
 
+def check_signals_below_the_noise():
+    desk = Desk(2)
+    desk.air.level_dbm_of, desk.air.snr_db = -123.5, -12.25
+    desk.radio.start_recv()
+    desk.radios[1].start_send(b"far away")
+    packet = desk.hear(desk.radio)
+    assert (packet.rssi_dbm, packet.snr_x4) == (-123, -49)
+
+
 def check_polarities_do_not_hear_each_other():
     desk = Desk(2)
     desk.radios[0].configure(iq=True)

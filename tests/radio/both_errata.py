@@ -182,13 +182,20 @@ def deafen(desk):
     assert desk.chip.agc_locked
 
 
-def check_agc_standby_does_not_cure():
+def check_agc_neither_standby_nor_calibration_alone_cures():
     desk = Desk(2, agc_lock_dbm=-20.0)
     desk.radio.start_recv()
     deafen(desk)
     desk.radio.start_recv()
     desk.radios[1].start_send(b"lost")
     assert desk.hear(desk.radio, 300) is None
+    for command in (b"\x80\0", b"\x89\x7f"):
+        desk.run_ms(10)
+        desk.chip.spi(command)
+    assert desk.chip.agc_locked
+    desk.radio.start_send(b"x")  # sending does
+    desk.finish()
+    assert not desk.chip.agc_locked
 
 
 def check_agc_is_cured_after_a_minute_of_silence():
@@ -199,6 +206,7 @@ def check_agc_is_cured_after_a_minute_of_silence():
         assert desk.radio.poll_recv() is None
         desk.run_ms(1000)
     assert desk.radio.counters["agc"] == 1
+    assert desk.bus.log.count(0x9D) == 2  # the switch once more
     assert not desk.chip.agc_locked
     chip = desk.chip
     assert chip.mode == t.RX

@@ -36,6 +36,12 @@ def check_one_frame_after_a_boot_then_the_duty_rate():
     assert ledger.wait_ms(F1, FRAME_US, 20583) > 20000
 
 
+def check_a_first_frame_that_comes_later_spends_what_has_come():
+    ledger = Ledger(0)
+    ledger.spend(F1, FRAME_US, 10000)
+    assert ledger.wait_ms(F1, FRAME_US, 10000) == 20583
+
+
 def check_bands_are_apart():
     ledger = Ledger(0)
     ledger.spend(F1, FRAME_US, 0)

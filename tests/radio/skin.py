@@ -140,6 +140,32 @@ async def case_lost_edges():
     assert time.ticks_diff(time.ticks_ms(), before) < 2500  # the watch looks at the level every 2 s
 
 
+async def case_an_event_while_another_is_served():
+    """A damaged frame is being cleared away when the next one ends: no edge tells of it, and no 2 s go by."""
+    d = desk()
+    chip = d.chip
+    chip.faults.crc_error = 1
+    clear = chip._op_02
+
+    def clear_late(args):
+        if chip.irq & t.CRC_ERR:
+            chip._op_02 = clear
+            clear(args)
+            chip.irq |= t.RX_DONE
+            chip.dio1 = 1
+        else:
+            clear(args)
+
+    listening = asyncio.create_task(d.radio.recv())
+    await asyncio.sleep_ms(10)
+    chip._op_02 = clear_late
+    before = time.ticks_ms()
+    await d.radios[1].send(b"twice")
+    assert (await listening).frame == b"twice"
+    assert time.ticks_diff(time.ticks_ms(), before) < 500
+    assert d.radio.counters["crc"] == 1
+
+
 async def case_deadline():
     d = desk()
     d.chip.faults.tx_done_lost = 1

@@ -18,7 +18,7 @@ class SX126x(Settings):
     """A chip with its module: `tcxo_mv` 0 = crystal; `rf_switch` how the module turns its antenna switch.
 
     "dio2": by DIO2 alone; "dio2+rxen": DIO2 for sending, pin `rxen` for receiving; "pins": `rxen` and `txen`.
-    `agc_lock_dbm`: a signal this strong while receiving leaves the receiver deaf until it is calibrated or has sent.
+    `agc_lock_dbm`: so strong a signal leaves a receiver deaf until it has slept and been calibrated, or has sent.
     """
 
     def __init__(self, clock: "Clock", air: "Air", rng: "Random", *, variant: str = "sx1262", tcxo_mv: int = 1800,
@@ -34,6 +34,7 @@ class SX126x(Settings):
         self.rx_ticks = 0
         self._rx_deadline_us = 0
         self.agc_locked = False
+        self._rested = True  # no reception since sleep or reset
         self._events: list[Handle] = []  # what the running mode has ahead
         self._stuck_timer: Handle | None = None  # erratum 15.3
         self._damaged = False
@@ -49,9 +50,7 @@ class SX126x(Settings):
     # -- modes
 
     def _halt(self) -> None:
-        for event in self._events:
-            event.cancel()
-        self._events = []
+        self._stop_timers()
         self.locked = None
         if self.emission is not None:
             emission, self.emission = self.emission, None
@@ -60,13 +59,18 @@ class SX126x(Settings):
     def _cold_start(self) -> None:
         self._halt()
         self._stop_stuck_timer()
+        self._rested = True
         self.rx_pointer = 0
         super()._cold_start()
 
     def _calibrate(self, blocks: int) -> None:
         super()._calibrate(blocks)
-        if blocks & t.ADC_BLOCKS == t.ADC_BLOCKS:
+        if self._rested and blocks & t.ADC_BLOCKS == t.ADC_BLOCKS:
             self.agc_locked = False
+
+    def _wake(self) -> None:
+        self._rested = True
+        super()._wake()
 
     def _rest(self) -> None:
         """The fallback mode after a frame or a time-out."""
@@ -163,11 +167,13 @@ class SX126x(Settings):
         if since_us is None:
             return
         self.mode = t.RX
+        self._rested = False
         self.rx_since_us = since_us
         self.rx_ticks = args[0] << 16 | args[1] << 8 | args[2]
         self.rx_pointer = self.rx_base
         if 0 < self.rx_ticks < CONTINUOUS:
             self._rx_deadline_us = since_us + self.rx_ticks * 125 // 8
+            self.regs[t.RTC_CONTROL] = 1
             self._later(self._rx_deadline_us, self._time_out)
         if self.symbol_timeout:
             self._later(since_us + (self.symbol_timeout << self.sf) * 1000000 // self.bw_hz, self._no_symbol)
@@ -270,12 +276,6 @@ class SX126x(Settings):
         self.command_status = 2
         self._raise(t.RX_DONE | (t.CRC_ERR if checked and not intact else 0))
         return intact
-
-    def _op_13(self, args: bytes) -> bytes:  # GetRxBufferStatus
-        return bytes([self.rx_length, self.rx_start])
-
-    def _op_14(self, args: bytes) -> bytes:  # GetPacketStatus
-        return bytes(self.packet_status)
 
     def _op_15(self, args: bytes) -> bytes:  # GetRssiInst
         level = self.air.level_dbm(self, self.freq_hz, self.bw_hz) if self.mode == t.RX else 0.0

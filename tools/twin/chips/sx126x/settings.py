@@ -29,6 +29,12 @@ class Settings(Core):
         self.irq &= ~(args[0] << 8 | args[1])
         self._set_dio1(int(bool(self.irq & self.dio1_mask)))
 
+    def _op_13(self, args: bytes) -> bytes:  # GetRxBufferStatus
+        return bytes([self.rx_length, self.rx_start])
+
+    def _op_14(self, args: bytes) -> bytes:  # GetPacketStatus
+        return bytes(self.packet_status)
+
     # -- parameters
 
     def _op_8a(self, args: bytes) -> None:  # SetPacketType
