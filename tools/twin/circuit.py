@@ -48,8 +48,11 @@ class Solder:
 def _a02yyuw(to: Solder, sensor: Sensor) -> None:
     if to.around.distance_mm is None:
         raise to.missing(sensor)
-    chip = A02YYUW(to.clock, to.around.distance_mm, to.around.air_c, to.rng(sensor.name))
+    switched = "power" in sensor.wiring
+    chip = A02YYUW(to.clock, to.around.distance_mm, to.around.air_c, to.rng(sensor.name), powered=not switched)
     to.circuit.uarts[sensor.wiring["uart"]] = UartPort(chip)
+    if switched:
+        to.circuit.pins[sensor.wiring["power"]] = (chip, "power")
 
 
 def _nmea(to: Solder, sensor: Sensor) -> None:

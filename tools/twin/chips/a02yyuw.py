@@ -52,6 +52,7 @@ class A02YYUW:
         self._outliers = outliers
         self.damage = damage
         self.silent = False
+        self.on_edge: Callable[[str, int], None] | None = None
         self._powered = powered
         self._next_us = clock.now_us + self._pause_us()
 
@@ -70,6 +71,10 @@ class A02YYUW:
         """The pin "power" switches the supply."""
         if name == "power":
             self.powered = bool(level)
+
+    def get_pin(self, name: str) -> int:
+        """The sensor drives no pin."""
+        return 0
 
     def next_us(self) -> "int | None":
         """When the next frame will have arrived completely, None when none will come."""
