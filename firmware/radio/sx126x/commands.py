@@ -2,12 +2,8 @@
 
 import time
 
+from ..errors import const
 from . import regs
-
-try:
-    from micropython import const
-except ImportError:
-    const = int
 
 # Chapter 11. Underscore and const: the compiler puts the number in place, the board stores no name.
 _SET_SLEEP = const(0x84)

@@ -5,15 +5,10 @@ The interface is that of ../README.md; aio.py puts tasks around it.
 
 import time
 
-from ..errors import RadioError
+from ..errors import RadioError, const
 from . import errata, regs, setup
 from .commands import Commands
 from .settings import Settings
-
-try:
-    from micropython import const
-except ImportError:
-    const = int
 
 # Interrupts, table 13-29
 _TX_DONE = const(0x0001)
@@ -66,8 +61,7 @@ class Modem(Settings):
         self._asleep = False
         self._begun = False
         self._irq = False  # DIO1 rose
-        self._irq_ms = 0
-        self._since_ms = 0
+        self._irq_ms = self._since_ms = time.ticks_ms()
         self._window_ms = None
         self._heard_ms = None
         self._toa_us = 0  # of the frame that is staged or being sent

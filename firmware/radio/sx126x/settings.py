@@ -1,12 +1,8 @@
 """What an SX126x is tuned to: checked when it is set, told to the chip before the next frame."""
 
 from ..airtime import airtime_us, ldro
+from ..errors import const
 from . import errata, regs, setup
-
-try:
-    from micropython import const
-except ImportError:
-    const = int
 
 # What configure() has changed and the chip does not know yet
 _FREQ = const(1)
