@@ -74,7 +74,7 @@ def check_rate_is_measured():
         sink = Quiet()
         desk.run(driver.drain(sink))
         assert driver.rate_mhz == 13021
-        drain_every(driver, sink, 1200)
+        drain_every(driver, sink, 400)
         assert abs(driver.rate_mhz / 1000 / chip.rate_hz() - 1) < 0.001, (error, driver.rate_mhz)
 
 

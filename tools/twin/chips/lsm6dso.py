@@ -8,6 +8,8 @@ increments, and from 7E returns to 78. The FIFO holds 512 words. True rates are 
 256, 128 ...: 13.02 Hz for "12.5". The gyroscope, embedded functions and compression stay off in this model.
 """
 
+import struct
+
 TYPE_CHECKING = False  # MicroPython has no typing; type checkers take this name for true
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,7 @@ STATUS, OUT_TEMP, OUTX_A, FIFO_STATUS1, FIFO_STATUS2, FREQ_FINE = 0x1E, 0x20, 0x
 TAG, LAST = 0x78, 0x7E
 BYPASS, STOP_WHEN_FULL, CONTINUOUS = 0, 1, 6
 WORDS = 512
-TAG_XL = 2
+TAGS = (0x11, 0x12, 0x14, 0x17)  # accelerometer (2) << 3, counter << 1, even parity
 DEFAULTS = {WHO_AM_I: 0x6C, CTRL3_C: 0x04}
 READ_ONLY = ((0x0F, 0x0F), (0x1A, 0x2D), (0x35, 0x37), (0x39, 0x43), (FREQ_FINE, FREQ_FINE), (TAG, 0x7F))
 LSB_G = (0.000061, 0.000488, 0.000122, 0.000244)  # by FS_XL: +-2, 16, 4, 8 g
@@ -182,35 +184,45 @@ class LSM6DSO:
             return
         due = int((self._clock.now_us - self._start_us) * hz / 1e6)
         batches = self._batches()
-        lost = due - self._made - (WORDS + 1 if batches else 1)
-        if lost > 0:
-            self._made += lost
-            self._count += lost
+        stops = batches and (self.registers[FIFO_CTRL4] & 7 == STOP_WHEN_FULL or self.registers[FIFO_CTRL2] & 0x80)
+        scale = self.registers[CTRL1_XL] >> 2 & 3
+        rms_g = self._rms_g(scale)
+        word, t_us = b"", 0
         while self._made < due:
-            self._made += 1
-            self._sample(self._start_us + int(self._made * 1e6 / hz), batches)
+            wanted = WORDS + 1 if batches else 1  # of those still to come, the newest that can be read
+            if stops and not self._overrun:
+                wanted = due
+            lost = max(0, due - self._made - wanted)
+            self._count += lost
+            self._made += lost + 1
+            t_us = self._start_us + int(self._made * 1e6 / hz)
+            word = self._sample(t_us, LSB_G[scale], rms_g)
+            if batches:
+                self._batch(word)
+        if word:
+            self._show(word, t_us)
 
     def _batches(self) -> bool:
         return bool(self.registers[FIFO_CTRL3] & 0x0F) and self.registers[FIFO_CTRL4] & 7 in (STOP_WHEN_FULL, CONTINUOUS)
 
-    def _sample(self, t_us: int, batches: bool) -> None:
-        scale = self.registers[CTRL1_XL] >> 2 & 3
-        lsb_g, rms_g = LSB_G[scale], self._rms_g(scale)
-        word = b""
+    def _sample(self, t_us: int, lsb_g: float, rms_g: float) -> bytes:
+        """Measure: the three axes as they stand in registers and FIFO."""
+        counts = []
         true_g = self._acceleration_g(t_us)
+        gauss = self._rng.gauss
         for axis in range(3):
-            g = true_g[axis] + self.bias_g[axis] + self._rng.gauss(0, rms_g)
+            g = true_g[axis] + self.bias_g[axis] + gauss(0.0, rms_g)
             if self._made == 1:
                 g /= 2  # the filter settles: AN5192 asks to discard the first sample
-            counts = max(-0x8000, min(0x7FFF, round(g / lsb_g))) & 0xFFFF
-            word += bytes((counts & 0xFF, counts >> 8))
-        if batches:
-            self._batch(word)
+            counts.append(max(-0x8000, min(0x7FFF, round(g / lsb_g))))
+        return struct.pack("<hhh", *counts)
+
+    def _show(self, word: bytes, t_us: int) -> None:
+        """Put the newest sample into the output registers."""
         if not self._half_read:
             self.registers[OUTX_A : OUTX_A + 6] = word
         celsius = self._temperature_c(t_us) if self._temperature_c else 25.0
-        counts = round((celsius - 25) * 256) & 0xFFFF
-        self.registers[OUT_TEMP : OUT_TEMP + 2] = bytes((counts & 0xFF, counts >> 8))
+        self.registers[OUT_TEMP : OUT_TEMP + 2] = struct.pack("<h", round((celsius - 25) * 256))
         self.registers[STATUS] |= 5
 
     def _rms_g(self, scale: int) -> float:
@@ -228,12 +240,7 @@ class LSM6DSO:
                 return
             self._fifo.pop(0)
         self._count += 1
-        tag = TAG_XL << 3 | (self._count & 3) << 1
-        parity = tag
-        parity ^= parity >> 4
-        parity ^= parity >> 2
-        parity ^= parity >> 1
-        self._fifo.append((tag | parity & 1, word))
+        self._fifo.append((TAGS[self._count & 3], word))
 
     def _pop(self) -> bytes:
         if not self._fifo:

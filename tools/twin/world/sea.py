@@ -16,7 +16,8 @@ HOUR_US = 3_600_000_000
 GRID_US = 200_000  # waves end at 1.1 Hz: between points 0.2 s apart the motion is smooth
 METRES_A_DEGREE = 111_320.0
 HIGHEST_HZ = 1.1
-STEP = 0.02  # of the peak frequency: how far apart the components are about the peak
+Vector = tuple[float, float, float]
+STEP = 0.03  # of the peak frequency: how far apart the components are about the peak
 
 
 def jonswap(f_hz: float, hs_m: float, tp_s: float, gamma: float = 3.3) -> float:
@@ -54,16 +55,17 @@ def _amplitudes(rng: random.Random, hs_m: float, tp_s: float, gamma: float) -> l
 class Sea:
     """Waves, tide and warmth of one stretch of sea; every Buoy on it has the same waves, each at its place.
 
-    hs_m, tp_s: significant height and peak period; swell: a second system (hs_m, tp_s) beside it; to_deg: where the waves
-    go, clockwise from north; spread_deg: of the directions; tide_m: half the mean range; water_c: mean temperature.
+    hs_m, tp_s: significant height and peak period, drawn unless given; swell: a second system (hs_m, tp_s) beside it;
+    to_deg: where the waves go, clockwise from north; spread_deg: of the directions; tide_m: half the mean range; water_c:
+    mean temperature.
     """
 
     def __init__(
         self,
         rng: random.Random,
         *,
-        hs_m: float = 1.1,
-        tp_s: float = 6.5,
+        hs_m: float | None = None,
+        tp_s: float | None = None,
         gamma: float = 3.3,
         swell: tuple[float, float] | None = None,
         to_deg: float = 225.0,
@@ -72,6 +74,9 @@ class Sea:
         tide_m: float = 3.9,
         water_c: float = 14.5,
     ) -> None:
+        self.hs_m = rng.uniform(0.4, 2.2) if hs_m is None else hs_m
+        steepness = rng.uniform(0.01, 0.04)  # height over the length of the peak's waves
+        self.tp_s = max(4.0, math.sqrt(self.hs_m * 2 * math.pi / G / steepness)) if tp_s is None else tp_s
         self.depth_m = depth_m
         self._tide_m = tide_m
         self._water_c = water_c
@@ -79,7 +84,7 @@ class Sea:
         self._warm_phase = rng.uniform(0, 2 * math.pi)
         # of each component: rad/s, m, rad/m, direction (sine and cosine from north), phase
         self.components: list[tuple[float, float, float, float, float, float]] = []
-        for height_m, period_s in [(hs_m, tp_s), *([swell] if swell else [])]:
+        for height_m, period_s in [(self.hs_m, self.tp_s), *([swell] if swell else [])]:
             for f_hz, amplitude_m in _amplitudes(rng, height_m, period_s, gamma):
                 towards = math.radians(rng.gauss(to_deg, spread_deg))
                 phase = rng.uniform(0, 2 * math.pi)
@@ -137,7 +142,9 @@ class Buoy:
         ]
         self._drifts = [(rng.uniform(0.2, 0.35), rng.uniform(900, 4000), rng.uniform(0, 6.28)) for _ in range(4)]
         self._place(rng)
-        self._grid: dict[int, tuple[float, float, float]] = {}
+        self._grid: dict[int, Vector] = {}
+        self._window: tuple[Vector, Vector, Vector, Vector] = ((0.0, 0.0, 1.0),) * 4
+        self._window_at: int | None = None
 
     def _place(self, rng: random.Random) -> None:
         """Lay out the sums: one row a component, at this buoy's place."""
@@ -164,17 +171,20 @@ class Buoy:
         mean = sum(heights) / n
         return 4 * math.sqrt(sum((h - mean) ** 2 for h in heights) / n)
 
-    def acceleration_g(self, t_us: int) -> tuple[float, float, float]:
+    def acceleration_g(self, t_us: int) -> Vector:
         """Specific force in the axes of the buoy's body (z its mast), g: what an accelerometer in it feels."""
         i, part = divmod(t_us, GRID_US)
-        x = part / GRID_US
-        a, b, c, d = self._force(i - 1), self._force(i), self._force(i + 1), self._force(i + 2)
-        wa, wb = x * (-0.5 + x * (1 - 0.5 * x)), 1 + x * x * (1.5 * x - 2.5)
-        wc, wd = x * (0.5 + x * (2 - 1.5 * x)), x * x * (0.5 * x - 0.5)
+        if i != self._window_at:
+            self._window = (self._force(i - 1), self._force(i), self._force(i + 1), self._force(i + 2))
+            self._window_at = i
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz), (dx, dy, dz) = self._window
+        x = part / GRID_US  # Catmull and Rom's cubic through the four
+        a, b = x * (-0.5 + x * (1 - 0.5 * x)), 1 + x * x * (1.5 * x - 2.5)
+        c, d = x * (0.5 + x * (2 - 1.5 * x)), x * x * (0.5 * x - 0.5)
         return (
-            wa * a[0] + wb * b[0] + wc * c[0] + wd * d[0],
-            wa * a[1] + wb * b[1] + wc * c[1] + wd * d[1],
-            wa * a[2] + wb * b[2] + wc * c[2] + wd * d[2],
+            a * ax + b * bx + c * cx + d * dx,
+            a * ay + b * by + c * cy + d * dy,
+            a * az + b * bz + c * cz + d * dz,
         )
 
     def tilt_deg(self, t_us: int) -> float:
@@ -218,7 +228,7 @@ class Buoy:
                 east += swing
         return east, north
 
-    def _force(self, i: int) -> tuple[float, float, float]:
+    def _force(self, i: int) -> Vector:
         """Specific force in body axes at grid point i, remembered: neighbours ask for the same points."""
         known = self._grid.get(i)
         if known is None:
@@ -227,7 +237,7 @@ class Buoy:
             known = self._grid[i] = self._compute(i * GRID_US * 1e-6)
         return known
 
-    def _compute(self, t_s: float) -> tuple[float, float, float]:
+    def _compute(self, t_s: float) -> Vector:
         cosines, sines = self._waves(t_s)
         up = 1 - _dot(self._up, cosines) / G
         # under a crest the water moves with the wave, so on its front slope (slope < 0) it gains speed
@@ -238,7 +248,7 @@ class Buoy:
         return _rotate((east_a, north_a, up), lean_e, lean_n, yaw)
 
 
-def _rotate(force: tuple[float, float, float], east: float, north: float, yaw: float) -> tuple[float, float, float]:
+def _rotate(force: Vector, east: float, north: float, yaw: float) -> Vector:
     """World axes (east, north, up) into those of a body leaning `east` and `north` and turned by `yaw`, rad."""
     x, y, z = force
     c, s = math.cos(east), math.sin(east)
@@ -250,4 +260,5 @@ def _rotate(force: tuple[float, float, float], east: float, north: float, yaw: f
 
 
 def _dot(a: Sequence[float], b: Sequence[float]) -> float:
-    return math.fsum(map(mul, a, b))
+    total: float = sum(map(mul, a, b))
+    return total
