@@ -27,8 +27,10 @@ from gateway.values import named
 
 log = logging.getLogger("gateway.receive")
 
-# (where it came in, our monotonic seconds then, HDLC protocol, body)
+# (where it came in, our monotonic seconds then, HDLC protocol, body). Two more kinds come in the same order: the port was
+# opened, and something to count by the name in its body.
 Item = tuple[Source, float, int, bytes]
+OPENED, COUNT = -1, -2
 Event = dict[str, Any]
 How = tuple[int, int | None, int | None, str]  # heard_ms, rssi_dbm, snr_x4, channel
 
@@ -60,12 +62,8 @@ class Receiver:
         self._ahead_ms = 0  # unix minus monotonic; 0 while the clock is not set
         store.load(self.kids.values())
 
-    def count(self, name: str, n: int = 1) -> None:
-        """Count something that needs no sync of its own: it is written with the next group, or by `flush`."""
-        self._counts[name] = self._counts.get(name, 0) + n
-
     def flush(self) -> None:
-        """Write what was counted since the last group. Raises HostError as the store does, and keeps it then."""
+        """Write the dirt counted since the last group. Raises HostError as the store does, and keeps it then."""
         self._fold_counts()
         if self._counts:
             self._store.write(Group(counts=self._counts))
@@ -87,6 +85,10 @@ class Receiver:
                 self._message(source, at_s, body)
             elif proto == PROTO_FRAME:
                 self._frame(source, at_s, body, None, None)
+            elif proto == OPENED:
+                source.opened()
+            elif proto == COUNT:
+                group.count(body.decode())
         for source, state in before:
             self._line(source, state)
         try:
@@ -115,9 +117,10 @@ class Receiver:
             self._group.count("line_lost", lost)
 
     def _fold_counts(self) -> None:
+        """Dirt on the lines needs no sync of its own: it is written with the next group, or by `flush`."""
         for source in self._sources:
             for name, n in source.dirt().items():
-                self.count(name, n)
+                self._counts[name] = self._counts.get(name, 0) + n
 
     def _message(self, source: Source, at_s: float, body: bytes) -> None:
         try:

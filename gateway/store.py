@@ -21,6 +21,7 @@ from gateway.errors import HostError
 SCHEMA = Path(__file__).parent / "schema"
 _PIV = 4
 _WAL_LIMIT = 8 << 20
+_RESERVE = 64
 COLUMNS = "kid, piv, entry, kind, unix_ms, heard_ms, rssi_dbm, snr_x4, channel, payload, frame"
 _UNDATED = COLUMNS.replace("unix_ms", "mono_ms")
 
@@ -111,7 +112,11 @@ def _named(error: sqlite3.Error, path: Path) -> HostError:
 
 
 class Store:
-    """Opens or creates the store at `path`. `point` is called at the moments that a power cut must survive."""
+    """Opens or creates the store at `path`.
+
+    `point` is called at the moments that a power cut must survive, with heard, handed, sent, dated or pruned before the commit,
+    and the same with "-done" after it.
+    """
 
     def __init__(self, path: Path, max_mb: float = 1024.0, point: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
@@ -139,18 +144,19 @@ class Store:
         for number in sorted(n for n in files if n > version):
             script = files[number].read_text(encoding="utf-8")
             self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-        page = run("PRAGMA page_size").fetchone()[0]
-        run(f"PRAGMA max_page_count = {int(max_mb * 1e6 / page)}")
+        self._pages = int(max_mb * 1e6 / run("PRAGMA page_size").fetchone()[0])
+        run(f"PRAGMA max_page_count = {self._pages}")
 
     def close(self) -> None:
         self._db.close()
 
-    def _transaction(self, work: Callable[[], Any], point: str = "") -> Any:
+    def _transaction(self, work: Callable[[], Any], point: str, reserve: int = _RESERVE) -> Any:
+        """Run `work` as one transaction. `reserve`: pages above the limit, so that a full store can still be emptied."""
         try:
+            self._db.execute(f"PRAGMA max_page_count = {self._pages + reserve}")
             self._db.execute("BEGIN IMMEDIATE")
             result = work()
-            if point:
-                self._point(point)
+            self._point(point)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -159,25 +165,30 @@ class Store:
         except BaseException:
             self._db.rollback()
             raise
-        if point:
-            self._point(point + "-done")
+        self._point(point + "-done")
         return result
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _named(error, self.path) from error
 
     # What was heard
 
     def load(self, kids: Iterable[Kid]) -> None:
         """Set each Kid to what is on disk."""
-        known = {row[0]: row[1:] for row in self._db.execute("SELECT * FROM context")}
+        known = {row[0]: row[1:] for row in self._read("SELECT * FROM context")}
         for kid in kids:
             kid.restore(known.get(kid.keys.kid))
 
     def links(self) -> dict[str, bytes]:
         """By board, what `Group.links` said last."""
-        return dict(self._db.execute("SELECT board, seen FROM link").fetchall())
+        return {row[0]: row[1] for row in self._read("SELECT board, seen FROM link")}
 
     def write(self, group: Group) -> None:
         """Commit what was heard: all or nothing, synced when this returns."""
-        self._transaction(lambda: self._write(group), "heard")
+        self._transaction(lambda: self._write(group), "heard", 0)
 
     def _write(self, group: Group) -> None:
         many = self._db.executemany
@@ -205,22 +216,22 @@ class Store:
             self._db.execute("DELETE FROM undated WHERE boot = ?", (boot,))
             return int(moved)
 
-        return int(self._transaction(work))
+        return int(self._transaction(work, "dated"))
 
     def undated(self, boot: str) -> int:
         """Readings of this boot that wait for a date."""
-        return int(self._db.execute("SELECT count(*) FROM undated WHERE boot = ?", (boot,)).fetchone()[0])
+        return int(self._read("SELECT count(*) FROM undated WHERE boot = ?", (boot,))[0][0])
 
     # What goes upstream
 
     def cursor(self, upstream: str) -> tuple[int, int]:
         """(handed, acked) of an upstream: the last ids that left and that were acknowledged; 0, 0 when it is new."""
-        row = self._db.execute("SELECT handed, acked FROM upstream WHERE name = ?", (upstream,)).fetchone()
-        return (row[0], row[1]) if row else (0, 0)
+        found = self._read("SELECT handed, acked FROM upstream WHERE name = ?", (upstream,))
+        return (found[0][0], found[0][1]) if found else (0, 0)
 
     def rows(self, after: int, limit: int) -> list[Row]:
         """The next readings behind id `after`."""
-        found = self._db.execute("SELECT * FROM reading WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        found = self._read("SELECT * FROM reading WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [Row._make(row) for row in found]
 
     def hand(self, upstream: str, upto: int, again: Mapping[bytes, Tally]) -> int:

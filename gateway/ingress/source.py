@@ -151,7 +151,10 @@ class BoardClock:
 
 
 class Source:
-    """One serial line: `board` by its name, `airtime_ms` of a frame of n bytes in its plan (wired: none)."""
+    """One serial line: `board` by its name, `airtime_ms` of a frame of n bytes in its plan (wired: none).
+
+    `feed` belongs to whoever reads the port, all the rest to the receiver.
+    """
 
     def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0, seen: bytes = b"") -> None:
         self.board = board
@@ -163,8 +166,7 @@ class Source:
         self._told = (0, 0, 0)
 
     def opened(self) -> None:
-        """Begin anew: whatever was half read is gone."""
-        self.feed(b"\x7e")
+        """Another board may be at the end of the line now."""
         self.numbering.opened()
         self.clock.opened()
 
@@ -176,7 +178,7 @@ class Source:
             return self._airtimes.setdefault(n_bytes, self._airtime_ms(n_bytes))
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Bytes of the line as (protocol, body), as firmware.wire.hdlc.Decoder."""
+        """Bytes of the line as (protocol, body), as firmware.wire.hdlc.Decoder. What was half read ends with `b"\\x7e"`."""
         return self.decoder.feed(data)  # type: ignore[no-any-return, no-untyped-call]
 
     def dirt(self) -> dict[str, int]:

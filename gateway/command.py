@@ -1,0 +1,109 @@
+"""`jourdain gateway` and `python -m gateway`: run the daemon, check its files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gateway import config as configuration
+from gateway import inventory as fleet
+from gateway import keys
+from gateway.clock import Clock, FileClock, SystemClock
+from gateway.config import DOCUMENTATION_PREFIX, Config
+from gateway.daemon import Daemon, check
+from gateway.errors import HostError
+from gateway.events import Events
+
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True, help="The configuration."
+)
+
+
+@click.group()
+def gateway() -> None:
+    """Run or look at the gateway's daemon."""
+
+
+@gateway.command()
+@CONFIG
+@click.option("--clock", type=click.Path(exists=True, path_type=Path), help="A file that keeps the time: a simulated town's.")
+@click.option("--events", is_flag=True, help="Say every event as a line of JSON on standard output.")
+@click.option("--verbose", "-v", is_flag=True, help="Log everything, the boards' own lines too.")
+@click.option("--die-at", hidden=True, help="For trials of power cuts: POINT:N, SIGKILL at the Nth passage of that point.")
+def run(config: Path, clock: Path | None, events: bool, verbose: bool, die_at: str | None) -> None:
+    """Receive, store and publish until SIGTERM or Ctrl-C."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    settings = configuration.load(config)
+    inventory = fleet.load(settings.path(settings.gateway.inventory))
+    time: Clock = FileClock(clock) if clock else SystemClock()
+    say = Events() if events else None
+    try:
+        asyncio.run(_run(settings, inventory, time, say, _dying(die_at)))
+    finally:
+        if say:
+            say.close()
+
+
+async def _run(
+    settings: Config, inventory: fleet.Inventory, time: Clock, say: Events | None, point: Callable[[str], None]
+) -> None:
+    await Daemon(settings, inventory, time, say, point).run()
+
+
+def _dying(die_at: str | None) -> Callable[[str], None]:
+    if die_at is None:
+        return lambda _: None
+    name, _, count = die_at.partition(":")
+    left = int(count or 1)
+
+    def point(passed: str) -> None:
+        nonlocal left
+        if passed == name:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return point
+
+
+@gateway.command("check")
+@CONFIG
+def check_files(config: Path) -> None:
+    """Check gateway.toml, boards.yaml and keys.json together, and name every fault with its line."""
+    settings = configuration.load(config)
+    inventory = fleet.load(settings.path(settings.gateway.inventory))
+    check(settings, inventory)
+    site = inventory.gateways[settings.gateway.name].site
+    kids = [kid for board in inventory.boards.values() if board.site == site for kid in board.kids]
+    held = keys.load(settings.path(settings.gateway.keys), kids)
+    for upstream in settings.upstream:
+        if upstream.format == "senml" and upstream.prefix == DOCUMENTATION_PREFIX:
+            click.echo(
+                f'warning: upstream "{upstream.name}" names its devices by {DOCUMENTATION_PREFIX}, the number for'
+                " documentation; ask IANA for one of your own and set `prefix`",
+                err=True,
+            )
+    for missing in sorted(set(kids) - {kid.hex() for kid in held}):
+        click.echo(f"warning: no key is held for key id {missing}: its frames will be counted as `kid`", err=True)
+    click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")
+
+
+def main() -> None:
+    """As a module: HostError in three lines, and an exit status that tells a wrong file (3) from what may pass (1)."""
+    try:
+        gateway.main(prog_name="python -m gateway", standalone_mode=True)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3 if error.name.startswith("bad_") or error.name == "test_key" else 1)
