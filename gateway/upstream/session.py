@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
 import aiomqtt
@@ -147,7 +147,7 @@ class Message(NamedTuple):
 
 async def subscribe(
     config: Upstream, topics: Iterable[str], password: str | None, on_state: Callable[[str, str], None]
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     """Messages of these topics, QoS 1, for ever; after a lost connection a new one is made, as in Session.
 
     Raises HostError (broker_refused) when the first connection cannot be made.
