@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from littlefs import LittleFS
+from littlefs import LittleFS, UserContext
 from ruamel.yaml import YAML
 
 from gateway import inventory
@@ -72,6 +74,8 @@ def _clone(path: Path, seed: int, nodes: int) -> None:
     boards: dict[str, dict[str, Any]] = data["boards"]
     models = [(name, entry) for name, entry in boards.items() if entry.get("role", "node") == "node"]
     radio = [(name, entry) for name, entry in models if entry.get("link", "radio") == "radio"]
+    # No town has dozens of wave buoys, and each costs the twin as much as ten bays.
+    radio = [(name, entry) for name, entry in radio if entry.get("service") != "buoy"] or radio
     if not radio:
         raise HostError("bad_inventory", "there is no radio board to clone", str(path))
     kept = {name: entry for name, entry in boards.items() if entry.get("role", "node") != "node"}
@@ -83,10 +87,11 @@ def _clone(path: Path, seed: int, nodes: int) -> None:
         place = [round(at + rng.randint(-_SPREAD_E5, _SPREAD_E5) / 1e5, 5) for at in (lat, lon)]
         kid, uid = f"{0x1000 + i:04x}", str(entry["uid"])
         uid = f"{i + 1:0{len(uid)}x}"
-        kept[f"{name}-{i + 1}"] = {**entry, "kids": [kid], "uid": uid, "position": place}
+        kept[f"{name}-{i + 1}"] = {**copy.deepcopy(entry), "kids": [kid], "uid": uid, "position": place}
     data["boards"] = kept
     out = YAML(typ="safe", pure=True)
     out.default_flow_style = False
+    out.representer.ignore_aliases = lambda *data: True
     out.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     with path.open("w", encoding="utf-8") as file:
         out.dump(data, file)
@@ -94,11 +99,32 @@ def _clone(path: Path, seed: int, nodes: int) -> None:
 
 def flash_image(fleet: Fleet, board: Board) -> bytes:
     """What is on a board's flash after `jourdain flash`: a littlefs image with the very same files."""
+    files = board_files(fleet.inventory, board, fleet.secrets, "unix")
+    own: dict[str, bytes] = {name: files.pop(name) for name in ("config.json", "secret.json") if name in files}
+    return _image(own, _application(tuple(files.items())))
+
+
+@functools.lru_cache(maxsize=64)
+def _application(files: tuple[tuple[str, bytes], ...]) -> bytes:
+    """An image with the application alone, which boards of one kind share."""
+    return _image(dict(files), None)
+
+
+def _image(files: dict[str, bytes], base: bytes | None) -> bytes:
+    """A littlefs image with these files, beside those of `base`."""
+    flash = UserContext(buffsize=BLOCK * BLOCKS)
+    if base is not None:
+        flash.buffer[:] = base
+    # Sizes as MicroPython's VfsLfs2 takes them.
     filesystem = LittleFS(
-        block_size=BLOCK, block_count=BLOCKS, read_size=32, prog_size=32, cache_size=128, lookahead_size=32
-    )
+        context=flash, mount=base is not None, block_size=BLOCK, block_count=BLOCKS, read_size=32, prog_size=32,
+        cache_size=128, lookahead_size=32,
+    )  # fmt: skip
+    if base is None:
+        filesystem.format()
+        filesystem.mount()
     made = {""}
-    for name, data in board_files(fleet.inventory, board, fleet.secrets, "unix").items():
+    for name, data in files.items():
         folder = ""
         for part in name.split("/")[:-1]:
             folder = f"{folder}/{part}" if folder else part
@@ -107,7 +133,7 @@ def flash_image(fleet: Fleet, board: Board) -> bytes:
                 made.add(folder)
         with filesystem.open(name, "wb") as file:
             file.write(data)
-    return bytes(filesystem.context.buffer)
+    return bytes(flash.buffer)
 
 
 def spec(fleet: Fleet, board: Board, folder: Path, seed: int) -> Spec:

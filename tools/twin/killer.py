@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # Moments of the store: inside a transaction, before its commit, and just after it.
@@ -42,8 +43,8 @@ def arm(where: str, n: int) -> None:
     original = store.Store.__init__
 
     @functools.wraps(original)
-    def patched(self: store.Store, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **{**kwargs, "point": _deadly(where, n)})
+    def patched(self: store.Store, path: Path, max_mb: float = 1024.0, point: Any = None) -> None:
+        original(self, path, max_mb, _deadly(where, n))
 
     store.Store.__init__ = patched  # type: ignore[method-assign]
 

@@ -249,7 +249,7 @@ class Town:
         if member.cable is not None:
             member.process.feed(b"\x03")
             self.clock.run_until(self.clock.now_us + 1_000_000)
-            if member.process.exit_code != 1:
+            if member.process.running or member.process.exit_code == 2:
                 self.ledger.faults.append(f"{member.name}: did not end by Ctrl-C")
         member.process.power_off()
 

@@ -83,7 +83,7 @@ class View:
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of the daemon's `--events`."""
-        self.events[str(event.get("event"))] += int(event.get("n", 1))
+        self.events[str(event.get("ev"))] += int(event.get("n", 1))
 
     def note(self, text: str) -> None:
         """Something worth a line."""
