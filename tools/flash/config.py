@@ -6,7 +6,9 @@ from typing import Any
 
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
+from gateway.keys import TEST_SECRETS
 from tools.flash.build import build_slot
+from tools.i18n import _
 
 VERSION = 1
 
@@ -63,20 +65,24 @@ def _plan(board: Board) -> dict[str, Any] | None:
 def board_secret(board: Board, secrets: Mapping[str, str]) -> dict[str, str] | None:
     """The content of secret.json, from `{kid: 32 hexadecimal digits}`; None for a radio bridge.
 
-    Raises HostError (bad_keys) when the secret of the board's key id is missing or no 16 bytes.
+    Raises HostError: bad_keys when the secret of the board's key id is missing or no 16 bytes, test_key when it is a
+    published one.
     """
     if board.kid is None:
         return None
-    where = f"board {board.name}, key id {board.kid}"
+    where = _("{path}, key id {kid}").format(path=board.name, kid=board.kid)
     secret = {kid.lower(): value for kid, value in secrets.items()}.get(board.kid)
     if secret is None:
-        raise HostError("bad_keys", "there is no secret for this key id", where, "make one: jourdain keys new")
+        raise HostError("bad_keys", _("there is no secret for this key id"), where, _("make one: jourdain keys new"))
     try:
         whole = isinstance(secret, str) and len(bytes.fromhex(secret)) == 16
     except ValueError:
         whole = False
     if not whole:
-        raise HostError("bad_keys", "the secret is not 32 hexadecimal digits", where, "make one: jourdain keys new")
+        raise HostError("bad_keys", _("the secret is not 32 hexadecimal digits"), where, _("make one: jourdain keys new"))
+    if bytes.fromhex(secret) in TEST_SECRETS:
+        what = _("everybody knows this secret: it is printed in the specification")
+        raise HostError("test_key", what, where, _("make one: jourdain keys new"))
     return {"kid": board.kid, "secret": secret.lower(), "uid": board.uid or ""}
 
 
