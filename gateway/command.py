@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -36,8 +33,7 @@ def gateway() -> None:
 @click.option("--clock", type=click.Path(exists=True, path_type=Path), help="A file that keeps the time: a simulated town's.")
 @click.option("--events", is_flag=True, help="Say every event as a line of JSON on standard output.")
 @click.option("--verbose", "-v", is_flag=True, help="Log everything, the boards' own lines too.")
-@click.option("--die-at", hidden=True, help="For trials of power cuts: POINT:N, SIGKILL at the Nth passage of that point.")
-def run(config: Path, clock: Path | None, events: bool, verbose: bool, die_at: str | None) -> None:
+def run(config: Path, clock: Path | None, events: bool, verbose: bool) -> None:
     """Receive, store and publish until SIGTERM or Ctrl-C."""
     logging.basicConfig(
         stream=sys.stderr,
@@ -50,32 +46,14 @@ def run(config: Path, clock: Path | None, events: bool, verbose: bool, die_at: s
     time: Clock = FileClock(clock) if clock else SystemClock()
     say = Events() if events else None
     try:
-        asyncio.run(_run(settings, inventory, time, say, _dying(die_at)))
+        asyncio.run(_run(settings, inventory, time, say))
     finally:
         if say:
             say.close()
 
 
-async def _run(
-    settings: Config, inventory: fleet.Inventory, time: Clock, say: Events | None, point: Callable[[str], None]
-) -> None:
-    await Daemon(settings, inventory, time, say, point).run()
-
-
-def _dying(die_at: str | None) -> Callable[[str], None]:
-    if die_at is None:
-        return lambda _: None
-    name, _, count = die_at.partition(":")
-    left = int(count or 1)
-
-    def point(passed: str) -> None:
-        nonlocal left
-        if passed == name:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return point
+async def _run(settings: Config, inventory: fleet.Inventory, time: Clock, say: Events | None) -> None:
+    await Daemon(settings, inventory, time, say).run()
 
 
 @gateway.command("check")

@@ -74,12 +74,10 @@ def airtime_of(board: Board | None) -> Callable[[int], int]:
 class Daemon:
     """Built from a checked configuration; `run` works until SIGTERM or SIGINT. HostError says what keeps it from starting.
 
-    `point`: see Store. `events`: where to say what happens, or None.
+    `events`: where to say what happens, or None.
     """
 
-    def __init__(
-        self, config: Config, inventory: Inventory, clock: Clock, events: Events | None, point: Callable[[str], None]
-    ) -> None:
+    def __init__(self, config: Config, inventory: Inventory, clock: Clock, events: Events | None) -> None:
         check(config, inventory)
         self._config = config
         self._clock = clock
@@ -88,7 +86,7 @@ class Daemon:
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
         held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards])
         self._names = Names(config.gateway.name, site, boards)
-        self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb, point)
+        self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
         self._boot = boot_id()
         seen = self._store.links()
         kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]

@@ -1,0 +1,283 @@
+"""A desk for the real daemon: its files, a board at the other end of a pseudo terminal, a broker and who listens there."""
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tty
+
+import aiomqtt
+import cbor2
+
+from firmware.wire import cbor, hdlc, link, seal
+from gateway.books import Books
+
+SITE = "plage"
+BOARDS = """\
+sites:
+  plage: {title: Plage, plan: town}
+plans:
+  town: {band: eu868, freq_hz: 868100000, sf: 9, bw_hz: 125000, cr: 5, power_dbm: 14}
+gateways:
+  poste: {site: plage, position: [48.6, -2.8], role: reader}
+boards:
+  bridge: {type: pico, role: bridge, gateway: poste, position: [48.6, -2.8], uid: "e6614c311b7e5a21",
+           radio: {module: waveshare-pico-sx1262}}
+  spare: {type: pico, role: bridge, gateway: poste, position: [48.6, -2.8], uid: "e6614c311b7e5a22",
+          radio: {module: waveshare-pico-sx1262}}
+"""
+NODE = """\
+  bin-{n}: {{type: pico, service: bin, uid: "e6614c311b7e6a{n:02x}", kids: ["{n:04x}"], position: [48.6, -2.8],
+          settings: {{empty_mm: 1150, full_mm: 250}}, sensors: {{distance: a02yyuw, temperature: ds18b20}},
+          radio: {{module: waveshare-pico-sx1262}}}}
+"""
+NODES = 4
+
+
+def secret(n):
+    """The secret of board n, the same in every run and in no specification."""
+    return bytes((0xA5 ^ n, *range(200, 215)))
+
+
+def keys(n):
+    return seal.derive(secret(n), n.to_bytes(2, "big"))
+
+
+def frame(n, piv, payload):
+    """A sealed uplink of board n; payload: dict, or bytes as they are."""
+    return seal.seal(keys(n), piv, payload if isinstance(payload, bytes) else cbor.dumps(payload))
+
+
+class Files:
+    """Folder of a gateway; change `text` or `keys` before `write`."""
+
+    def __init__(self, folder, ports, broker=None, upstream="batch_age_s = 0.2", gateway=""):
+        self.folder = folder
+        self.config = folder / "gateway.toml"
+        self.store = folder / "store.db"
+        self.keys = {f"{n:04x}": {"k_up": keys(n).k_up.hex(), "iv": keys(n).iv.hex()} for n in range(1, NODES + 1)}
+        self.text = f'[gateway]\nname = "poste"\n{gateway}\n'
+        for board, port in ports.items():
+            self.text += f'[[serial]]\nport = "{port}"\nboard = "{board}"\n'
+        if broker:
+            self.text += f'[[upstream]]\nurl = "{broker}"\n{upstream}\n'
+
+    def write(self, mode=0o600):
+        (self.folder / "boards.yaml").write_text(BOARDS + "".join(NODE.format(n=n) for n in range(1, NODES + 1)))
+        self.config.write_text(self.text)
+        path = self.folder / "keys.json"
+        path.write_text(json.dumps({"role": "reader", "keys": self.keys}, indent=1))
+        path.chmod(mode)
+        return self
+
+
+class Daemon:
+    """The daemon as a process of its own; `events` holds the lines it said."""
+
+    def __init__(self, files, *options, die_at=None):
+        module = ["tools.twin.killer", die_at] if die_at else ["gateway"]
+        command = [sys.executable, "-P", "-m", *module, "run", "--config", str(files.config), "--events", *options]
+        self.files = files
+        self.events = []
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._errors = []
+        self._threads = [
+            threading.Thread(target=self._read, args=(self._process.stdout, self.events, json.loads), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.stderr, self._errors, str), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @staticmethod
+    def _read(stream, into, parse):
+        for line in stream:
+            into.append(parse(line))
+
+    @property
+    def stderr(self):
+        return "".join(self._errors)
+
+    @property
+    def alive(self):
+        return self._process.poll() is None
+
+    def kill(self):
+        self._process.kill()
+        return self.wait()
+
+    def stop(self):
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, timeout_s=20):
+        code = self._process.wait(timeout_s)
+        for thread in self._threads:
+            thread.join(5)
+        return code
+
+    def said(self, kind, **fields):
+        """The events of a kind with these fields."""
+        return [e for e in self.events if e["ev"] == kind and all(e.get(k) == v for k, v in fields.items())]
+
+    def close(self):
+        if self.alive:
+            self._process.kill()
+        self.wait()
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+
+class Board:
+    """A radio bridge at the far end of a pseudo terminal, built from the boards' own code: numbers, keeps, sends again."""
+
+    def __init__(self, folder, name="bridge"):
+        self.path = folder / f"tty-{name}"
+        self.waiting = {}
+        self.handled = []
+        self.seq = 0
+        self.hellos = 0
+        self.mute = False  # answers no hello
+        self._start_s = time.monotonic()
+        self._decoder = hdlc.Decoder()
+        self._lock = threading.Lock()
+        self._master = None
+        self._stop = threading.Event()
+        self._thread = None
+        self.plug()
+
+    @property
+    def t_ms(self):
+        return int((time.monotonic() - self._start_s) * 1000) & 0xFFFFFFFF
+
+    def plug(self):
+        """A new terminal under the old name."""
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(os.ttyname(slave))
+        self._slave = slave
+        self._master = master
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(master, self._stop), daemon=True)
+        self._thread.start()
+
+    def unplug(self):
+        """The terminal goes away, as a USB port does."""
+        self._stop.set()
+        self._thread.join()
+        self.path.unlink()
+        os.close(self._slave)
+        os.close(self._master)
+        self._master = None
+
+    def close(self):
+        if self._master is not None:
+            self.unplug()
+
+    def hears(self, sealed, rssi_dbm=-101, snr_x4=22, t_ms=None):
+        """A frame from the air; returns its number."""
+        with self._lock:
+            self.seq += 1
+            self.waiting[self.seq] = (sealed, rssi_dbm, snr_x4, self.t_ms if t_ms is None else t_ms)
+            self._send(self.seq)
+            return self.seq
+
+    def says(self, data):
+        """Any bytes, on the line now."""
+        with self._lock, contextlib.suppress(OSError):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._master, view[:1000]) :]
+
+    def _send(self, seq):
+        if self._master is not None:
+            data = link.heard(seq, *self.waiting[seq])
+            with contextlib.suppress(OSError):
+                while data:
+                    data = data[os.write(self._master, data) :]
+
+    def _serve(self, master, stop):
+        while not stop.is_set():
+            if not select.select([master], [], [], 0.02)[0]:
+                continue
+            try:
+                data = os.read(master, 4096)
+            except OSError:  # nobody has the other end open
+                time.sleep(0.02)
+                continue
+            for proto, body in self._decoder.feed(data):
+                if proto == hdlc.PROTO_MESSAGE:
+                    self._message(link.parse(body))
+
+    def _message(self, message):
+        with self._lock:
+            if message[0] == link.HANDLED:
+                self.handled.append(message[1])
+                for seq in [s for s in self.waiting if s <= message[1]]:
+                    del self.waiting[seq]
+            elif message[0] == link.HELLO and not self.mute:
+                self.hellos += 1
+                with contextlib.suppress(OSError):
+                    os.write(self._master, link.hello("1.0", "e6614c311b7e5a21", ["bridge"], self.t_ms, self.seq, 0))
+                for seq in sorted(self.waiting):
+                    self._send(seq)
+
+
+class Listener:
+    """Everything the broker delivers below jourdain/, from a thread of its own."""
+
+    def __init__(self, url):
+        self.messages = []
+        self._port = int(url.rsplit(":", 1)[1])
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self):
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._listen())
+
+    async def _listen(self):
+        self._task = asyncio.current_task()
+        async with aiomqtt.Client("127.0.0.1", self._port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.subscribe("jourdain/#", qos=1)
+            self._ready.set()
+            async for message in client.messages:
+                self.messages.append(message)
+
+    def close(self):
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(5)
+        self._loop.close()
+
+    def frames(self):
+        """kid || PIV of every reading, in the order of arrival, repetitions included."""
+        return [record[8] for message in self.messages for record in cbor2.loads(message.payload) if record.get(0) == "frame"]
+
+
+def until(condition, timeout_s=10.0, what=""):
+    """Wait for `condition()` to be true."""
+    end = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {timeout_s} s: {what or condition.__doc__ or 'the condition'}"
+        time.sleep(0.01)
+    return found
+
+
+def counts(files):
+    """(counts by kid, counters) from the store, as another process reads them."""
+    books = Books(files.store)
+    try:
+        return books.counts(), books.counters()
+    finally:
+        books.close()
+
+
