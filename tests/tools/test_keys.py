@@ -1,0 +1,208 @@
+"""`jourdain keys`: secrets that nobody else reads, key ids that are never issued twice, exports without secrets."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from firmware.wire.seal import derive
+from gateway.errors import HostError
+from gateway.keys import load
+from tools.diag import keys
+
+ROOT = Path(__file__).parents[2]
+FLEET = ("--inventory", str(ROOT / "boards.yaml"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """`run(*words)`: run `keys` in an empty folder; a HostError comes out as itself."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        done = CliRunner().invoke(keys.keys, list(words), catch_exceptions=True)
+        if isinstance(done.exception, HostError):
+            raise done.exception
+        return done
+
+    return run
+
+
+def _issued(path="secrets.json"):
+    return json.loads(Path(path).read_text())["keys"]
+
+
+def _mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_new_for_a_board_of_the_fleet(run):
+    done = run("new", "bin-quai", *FLEET)
+    assert done.exit_code == 0
+    assert "0002" in done.output
+    entry = _issued()["0002"]
+    assert entry["board"] == "bin-quai"
+    assert len(bytes.fromhex(entry["secret"])) == 16
+    assert entry["secret"] not in done.output
+    assert keys.read(Path("secrets.json")) == {"0002": entry}
+    assert _mode("secrets.json") == 0o600
+    assert os.listdir() == ["secrets.json"]
+
+
+def test_secrets_differ_and_stay(run):
+    run("new")
+    first = _issued()
+    for _ in range(4):
+        run("new")
+    issued = _issued()
+    assert list(issued) == ["0001", "0002", "0003", "0004", "0005"]
+    assert len({entry["secret"] for entry in issued.values()}) == 5
+    assert issued["0001"] == first["0001"]
+
+
+def test_a_rotated_board_gets_the_next_free_key_id(run):
+    run("new", "bin-quai", *FLEET)
+    done = run("new", "bin-quai", *FLEET, "--json")
+    made = json.loads(done.stdout)
+    assert made["kid"] not in ("0001", "0002")
+    fleet = (ROOT / "boards.yaml").read_text()
+    assert f'"{made["kid"]}"' not in fleet
+    assert "add it to boards.yaml" in run("new", "bin-quai", *FLEET).output
+
+
+def test_json_and_show(run):
+    said = json.loads(run("new", "--json").stdout)
+    assert said == {"kid": "0001", "board": "", "file": "secrets.json"}
+    said = json.loads(run("new", "--json", "--show", "--kid", "0000ABCD").stdout)
+    assert said["kid"] == "0000abcd"
+    assert said["secret"] == _issued()["0000abcd"]["secret"]
+    assert _issued()["0001"]["secret"] not in json.dumps(said)
+    assert run("new", "--show").output.count(_issued()["0002"]["secret"]) == 1
+
+
+@pytest.mark.produces("bad_keys")
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--kid", "0001"), "issued already"),
+        (("--kid", "1"), "hexadecimal digits"),
+        (("--kid", "00000g01"), "hexadecimal digits"),
+        (("--kid", "0003", *FLEET), "belongs to"),
+        (("bin-quai", "--kid", "0003", *FLEET), "belongs to"),
+        (("bridge-1", *FLEET), "has no key"),
+        (("--secret", "0011"), "32 hexadecimal"),
+        (("--secret", "zz" * 16), "32 hexadecimal"),
+        (("--out", "no/such/folder/s.json"), "cannot write"),
+    ],
+)
+def test_refused(run, words, what):
+    run("new", "--kid", "0001")
+    before = Path("secrets.json").read_bytes()
+    with pytest.raises(HostError, match=what) as caught:
+        run("new", *words)
+    assert caught.value.name == "bad_keys"
+    assert caught.value.where
+    assert caught.value.hint
+    assert Path("secrets.json").read_bytes() == before
+
+
+@pytest.mark.produces("unknown_board")
+def test_a_board_that_is_not_there(run):
+    with pytest.raises(HostError, match="bin-quay") as caught:
+        run("new", "bin-quay", *FLEET)
+    assert caught.value.name == "unknown_board"
+    assert "bin-quai" in caught.value.hint
+
+
+@pytest.mark.produces("test_key")
+@pytest.mark.parametrize("secret", [bytes(range(16)).hex(), bytes(range(32, 48)).hex(), "00" * 16])
+def test_secrets_that_everybody_knows(run, secret):
+    with pytest.raises(HostError) as caught:
+        run("new", "--secret", secret)
+    assert caught.value.name == "test_key"
+    assert not Path("secrets.json").exists()
+
+
+def test_a_secret_from_elsewhere_is_taken_over(run):
+    secret = os.urandom(16).hex()
+    assert secret not in run("new", "--secret", secret).output
+    assert _issued()["0001"]["secret"] == secret
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"keys": []}', '{"keys": {"0001": "x"}}', '{"keys": {"1": {"secret": "00"}}}'])
+def test_a_file_that_is_not_ours_is_left_alone(run, text):
+    path = Path("secrets.json")
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(HostError) as caught:
+        run("new")
+    assert caught.value.name == "bad_keys"
+    assert path.read_text() == text
+
+
+def test_a_file_that_others_can_read_is_refused(run):
+    run("new")
+    Path("secrets.json").chmod(0o640)
+    with pytest.raises(HostError, match="other users") as caught:
+        run("new")
+    assert caught.value.hint == "chmod 600 secrets.json"
+
+
+@pytest.mark.produces("disk_full")
+def test_a_full_disk_keeps_what_was_there(run, monkeypatch):
+    run("new")
+    before = Path("secrets.json").read_bytes()
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HostError) as caught:
+        run("new")
+    assert caught.value.name == "disk_full"
+    assert Path("secrets.json").read_bytes() == before
+    assert os.listdir() == ["secrets.json"]
+
+
+def test_two_at_once_never_issue_one_key_id_twice(tmp_path):
+    code = "from tools.diag.keys import keys; keys(['new'])"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-c", code]
+    running = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    assert list(_issued(tmp_path / "secrets.json")) == ["0001", "0002", "0003", "0004"]
+
+
+@pytest.mark.parametrize("role", ["reader", "controller"])
+def test_export(run, role):
+    for _ in range(3):
+        run("new")
+    done = run("export", "--role", role)
+    assert "3 key contexts" in done.output
+    issued = _issued()
+    text = Path("keys.json").read_text()
+    assert _mode("keys.json") == 0o600
+    assert not any(entry["secret"] in text + done.output for entry in issued.values())
+    held = load(Path("keys.json"), issued)
+    for kid, entry in issued.items():
+        whole = derive(bytes.fromhex(entry["secret"]), bytes.fromhex(kid))
+        mine = held[bytes.fromhex(kid)]
+        assert (mine.k_up, mine.iv, mine.k_hop) == (whole.k_up, whole.iv, whole.k_hop)
+        assert mine.k_dn == (whole.k_dn if role == "controller" else None)
+
+
+def test_export_takes_only_the_fleets_key_ids(run):
+    run("new", "bin-quai", *FLEET)
+    run("new", "--kid", "00ff")
+    said = json.loads(run("export", *FLEET, "--json").stdout)
+    assert said == {"role": "reader", "file": "keys.json", "kids": ["0002"]}
+
+
+def test_export_without_secrets(run):
+    with pytest.raises(HostError, match="no secrets yet"):
+        run("export")

@@ -1,0 +1,209 @@
+"""`jourdain keys`: secrets of boards, made here and kept here, and the derived keys that a gateway's role may hold."""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from firmware.wire.seal import derive
+from gateway.errors import HostError, did_you_mean
+from gateway.inventory import Board, Inventory, load
+from gateway.keys import TEST_SECRETS
+from tools.i18n import _
+
+SECRET_LEN = 16
+_KID = re.compile(r"(?:[0-9a-f]{4}|[0-9a-f]{8})\Z")
+# What each role may hold of a board (README.md of firmware/wire, section 1): never the secret itself.
+_ROLES = {"reader": ("k_up", "iv", "k_hop"), "controller": ("k_up", "iv", "k_hop", "k_dn")}
+
+_secrets_option = click.option(
+    "--secrets", "path", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Where the secrets are kept."
+)
+_inventory_option = click.option(
+    "--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet, if there is one."
+)
+
+
+@click.group(help="Make the keys of boards, and what a gateway may hold of them.")
+def keys() -> None:
+    """The group."""
+
+
+@keys.command(help="Make a secret for a board and keep it in a file that nobody else may read.")
+@click.argument("board", required=False, default="")
+@click.option("--kid", default="", metavar="HEX", help="Key id, 4 or 8 hexadecimal digits; else the board's, or the next one.")
+@click.option("--out", "path", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Where the secrets are kept.")
+@click.option("--secret", default="", metavar="HEX", help="Take over this secret instead of a random one.")
+@_inventory_option
+@click.option("--show", is_flag=True, help="Show the secret, on this screen and nowhere else.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def new(board: str, kid: str, path: Path, secret: str, inventory: Path, show: bool, as_json: bool) -> None:  # noqa: PLR0917
+    """A key id is never issued twice, whatever became of its board. Raises HostError."""
+    fleet = load(inventory) if inventory.exists() else None
+    entry = _entry(fleet, board)
+    with _locked(path):
+        issued = read(path)
+        made = _new_kid(kid.lower(), entry, fleet, issued)
+        issued[made] = {"board": board, "secret": _new_secret(secret).hex()}
+        write(path, {"keys": dict(sorted(issued.items()))})
+    said = {"kid": made, "board": board, "file": str(path)}
+    if show:
+        said["secret"] = issued[made]["secret"]
+    if as_json:
+        click.echo(json.dumps(said, ensure_ascii=False))
+        return
+    click.echo(_("key id {kid} made for {board}, kept in {file}").format(**{**said, "board": board or _("a board to come")}))
+    if show:
+        click.echo(_("secret {secret}").format(**said))
+    if entry is not None and made not in entry.kids:
+        click.echo(_('next: add it to boards.yaml, kids: ["{kid}"], and flash {board}').format(**said))
+
+
+@keys.command(help="Write keys.json for a gateway: what its role may hold of the boards, never their secrets.")
+@click.option("--role", type=click.Choice(sorted(_ROLES)), default="reader", help="Who reads, or also answers.")
+@_secrets_option
+@_inventory_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("keys.json"), help="The file to write.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def export(role: str, path: Path, inventory: Path, out: Path, as_json: bool) -> None:
+    """Only key ids of the inventory are exported, when there is one. Raises HostError."""
+    issued = read(path)
+    if not issued:
+        raise HostError("bad_keys", _("there are no secrets yet"), str(path), _("make one: jourdain keys new"))
+    if inventory.exists():
+        used = {kid for board in load(inventory).boards.values() for kid in board.kids}
+        issued = {kid: entry for kid, entry in issued.items() if kid in used}
+    found: dict[str, dict[str, str]] = {}
+    for kid, entry in issued.items():
+        derived = derive(bytes.fromhex(entry["secret"]), bytes.fromhex(kid))
+        found[kid] = {name: getattr(derived, name).hex() for name in _ROLES[role]}
+    write(out, {"role": role, "keys": found})
+    said = {"role": role, "file": str(out), "kids": list(found)}
+    if as_json:
+        click.echo(json.dumps(said, ensure_ascii=False))
+    else:
+        click.echo(_("{count} key contexts for a {role}, in {file}").format(count=len(found), role=role, file=out))
+
+
+def read(path: Path) -> dict[str, dict[str, str]]:
+    """{key id: {"board", "secret"}} of a file of secrets; empty where there is none. Raises HostError (bad_keys)."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        what = _("the secrets cannot be read: {error}").format(error=error)
+        raise HostError("bad_keys", what, str(path), _("repair it, or restore it from its backup")) from None
+    if mode & 0o077:
+        what = _("the secrets can be read by other users of this machine")
+        raise HostError("bad_keys", what, str(path), f"chmod 600 {path}")
+    issued = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(issued, dict) or not all(_sound(kid, entry) for kid, entry in issued.items()):
+        what = _("this is no file of `jourdain keys new`")
+        raise HostError("bad_keys", what, str(path), _("name another file, or restore it from its backup"))
+    return issued
+
+
+def _sound(kid: str, entry: Any) -> bool:
+    if not _KID.match(kid) or not isinstance(entry, dict) or not isinstance(entry.get("secret"), str):
+        return False
+    return re.fullmatch(r"[0-9a-f]{32}", entry["secret"]) is not None
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Put a document in the place of a file at once, mode 0600, on the disk when it returns.
+
+    Raises HostError (disk_full, bad_keys).
+    """
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mkstemp makes it 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        what = _("cannot write: {error}").format(error=error)
+        name = "disk_full" if error.errno == errno.ENOSPC else "bad_keys"
+        raise HostError(name, what, str(path), _("make room, or name another place")) from None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two commands at once must not issue one key id twice: the folder is the lock, and leaves nothing behind."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        what = _("cannot write: {error}").format(error=error)
+        raise HostError("bad_keys", what, str(path), _("name a file in a folder that exists")) from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _entry(fleet: Inventory | None, board: str) -> Board | None:
+    if fleet is None or not board:
+        return None
+    found = fleet.boards.get(board)
+    if found is None:
+        hint = did_you_mean(board, fleet.boards) or _("see boards.yaml")
+        raise HostError("unknown_board", _("there is no board {name!r}").format(name=board), str(fleet.path), hint)
+    if found.role == "bridge":
+        what = _("a radio bridge has no key: it passes on what it cannot read")
+        raise HostError("bad_keys", what, fleet.where(board), _("name a board that measures"))
+    return found
+
+
+def _new_kid(kid: str, entry: Board | None, fleet: Inventory | None, issued: dict[str, dict[str, str]]) -> str:
+    """The key id to issue: as asked for, else the one that boards.yaml gives the board, else the next free one."""
+    owners = {k: board.name for board in fleet.boards.values() for k in board.kids} if fleet else {}
+    if not kid and entry is not None:
+        kid = next((k for k in reversed(entry.kids) if k not in issued), "")
+    if not kid:
+        taken = [int(k, 16) for k in {*issued, *owners} if len(k) == 4]
+        kid = f"{max(taken, default=0) + 1:04x}"
+    if not _KID.match(kid):
+        what = _("a key id has 4 or 8 hexadecimal digits, not {kid!r}").format(kid=kid)
+        raise HostError("bad_keys", what, "--kid", _("take another one; without --kid the next free one is taken"))
+    where = _("key id {kid}").format(kid=kid)
+    if kid in issued:
+        what = _("this key id was issued already, for {board}").format(board=issued[kid].get("board") or "?")
+        raise HostError("bad_keys", what, where, _("take another one; without --kid the next free one is taken"))
+    if kid in owners and (entry is None or owners[kid] != entry.name):
+        what = _("this key id belongs to {board}").format(board=owners[kid])
+        raise HostError("bad_keys", what, where, _("name that board, or take another key id"))
+    return kid
+
+
+def _new_secret(text: str) -> bytes:
+    """A random secret, or the one given. Raises HostError: test_key for one that everybody knows, bad_keys."""
+    if not text:
+        return secrets.token_bytes(SECRET_LEN)
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_LEN:
+        what = _("{count} hexadecimal digits are needed").format(count=2 * SECRET_LEN)
+        raise HostError("bad_keys", what, "--secret", _("leave it out, and a random one is made"))
+    if secret in TEST_SECRETS:
+        what = _("everybody knows this secret: it is printed in the specification")
+        raise HostError("test_key", what, "--secret", _("leave it out, and a random one is made"))
+    return secret
