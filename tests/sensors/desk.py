@@ -14,18 +14,16 @@ clock = Clock()
 
 
 class Rng:
-    """random.Random as far as chip models need it, seeded."""
+    """random.Random as far as chip models need it, seeded: the generator of Park and Miller."""
 
     def __init__(self, seed):
-        self._state = seed * 2654435761 + 88172645463325252 & 0xFFFFFFFFFFFFFFFF
+        self._state = (seed * 2654435761 + 1) % 2147483647 or 1
+        for _ in range(8):
+            self.random()
 
     def random(self):
-        x = self._state
-        x ^= x << 13 & 0xFFFFFFFFFFFFFFFF
-        x ^= x >> 7
-        x ^= x << 17 & 0xFFFFFFFFFFFFFFFF
-        self._state = x
-        return (x >> 11) / 9007199254740992.0
+        self._state = self._state * 48271 % 2147483647
+        return self._state / 2147483647.0
 
     def gauss(self, mu=0.0, sigma=1.0):
         total = -6.0

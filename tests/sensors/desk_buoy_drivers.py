@@ -177,7 +177,7 @@ def near(position, at, metres):
 
 def check_positions():
     """Within metres, all around the globe; on for seconds when it is warm, then off."""
-    places = (HOME, (-33.8625, 151.20983), (0.00001, -0.00002), (59.9, -179.99998), (-0.5, 179.5), (89.9, 10.0))
+    places = (HOME, (-33.8625, 151.20983), (0.00001, -0.00002), (59.9, -179.999), (-0.5, 179.5), (89.9, 10.0))
     for seed, at in enumerate(places):
         chip, driver = receiver(seed + 1, at)
         start_us = desk.clock.now_us
