@@ -55,7 +55,7 @@ class Page:
     copies: list[Copy] = field(default_factory=list)
     forwarded: Counter[int] = field(default_factory=Counter)  # by PIV, copies that came down the bridge's cable
     unhandled: int = 0  # copies that came down a cable, and that no daemon ever said it has
-    faults: list[str] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)  # what the board itself called wrong, by name
 
     def repeats(self, frame: bytes) -> int:
         """How many readings before its own a frame carries."""
@@ -106,6 +106,8 @@ def board_books(page: Page, counts: Counts, read: Read, kills: bool) -> dict[str
             "read_back": len(mine),
         },
     }
+    if page.errors:
+        entry["errors"] = dict(sorted(page.errors.items()))
     if kills:
         entry["republished"] = counts.frames_again
         entry["readings"]["republished"] = counts.readings_again

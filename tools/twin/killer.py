@@ -55,7 +55,7 @@ def main() -> None:
     if where not in POINTS:
         sys.exit(f"unknown moment {where}; known: {', '.join(POINTS)}")
     arm(where, int(n))
-    from gateway.__main__ import main as daemon  # noqa: PLC0415
+    from gateway.command import main as daemon  # noqa: PLC0415
 
     daemon()
 

@@ -112,8 +112,11 @@ class Ledger:
             sheet.taken[piv] = values
             sheet.taken_us[piv] = self.clock.now_us
             self.on_taken(name, piv, values)
-        elif text.startswith("error ") and sheet is not None:
-            sheet.faults.append(text)
+        elif text.startswith("error "):
+            if sheet is not None:
+                sheet.errors[text.split()[1]] += 1
+        elif "Traceback" in text:
+            self.faults.append(f"{name}: {text}")
 
     def on_bridge(self, sheet: Page) -> int:
         """Frames of a radio node that a bridge has received and not yet passed on."""
