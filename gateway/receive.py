@@ -6,6 +6,7 @@ No socket and no clock in here: `Receiver.take` is a function of what came in, t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ OPENED, COUNT = -1, -2
 Event = dict[str, Any]
 How = tuple[int, int | None, int | None, str]  # heard_ms, rssi_dbm, snr_x4, channel
 
+_QUIET_S = 60.0  # between two log lines of the same alarm; every one is counted
 KINDS = ("direct", "repeat", "fills", "opaque")
 
 
@@ -59,6 +61,7 @@ class Receiver:
         self._counts: dict[str, int] = {}
         self._group = Group()
         self._taken = Taken()
+        self._quiet_until_s: dict[str, float] = {}
         self._ahead_ms = 0  # unix minus monotonic; 0 while the clock is not set
         store.load(self.kids.values())
 
@@ -259,11 +262,20 @@ class Receiver:
             self._event("duplicate", board=kid.board, kid=kid.keys.kid.hex())
             return
         self._group.count(name)
-        if name in ("reuse", "old"):
-            log.error("%s: authentic frame with a counter that was used before: %s %s", source.board, name, frame.hex())
+        if name == "reuse":
+            self._alarm(name, "an authentic frame under a counter that was used: is a board cloned? %s", frame.hex())
+        elif name == "old":
+            self._alarm(name, "an authentic frame from below the window: has a board lost its counter? %s", frame.hex())
         else:
             log.debug("%s: %s: %s", source.board, name, frame.hex())
         self._event("error", name=name, board=source.board, frame=frame.hex())
+
+    def _alarm(self, name: str, text: str, detail: str) -> None:
+        """Log it, but not a flood of it."""
+        now_s = time.monotonic()
+        if now_s >= self._quiet_until_s.get(name, 0.0):
+            self._quiet_until_s[name] = now_s + _QUIET_S
+            log.error(text, detail)
 
     def _device_error(self, kid: Kid, code: int) -> None:
         name = DEVICE_ERRORS.get(code, f"device_{code}")

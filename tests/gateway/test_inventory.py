@@ -154,7 +154,7 @@ def test_ten_faults_give_ten_named_lines():
         ("[48.601, -2.801]", "[-2.801, 48.601]", "15:5", "is over 50 km from every gateway of its site"),
         ("[48.601, -2.801]", "48.601", "15:15", "must be [latitude, longitude] in degrees"),
         ("[48.601, -2.801]", "[48.601, .inf]", "15:5", "longitude inf is not within -180 to 180"),
-        ("distance: a02yyuw", "distance: rm3100", "17:25", "unknown driver for 'distance' 'rm3100' (known: a02yyuw)"),
+        ("distance: a02yyuw", "distance: rm3100", "17:25", "unknown driver for this 'rm3100' (known: a02yyuw)"),
         ("distance: a02yyuw", "distanse: a02yyuw", "17:15", "unknown key 'distanse' (did you mean 'distance'?)"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, sda: 4}", "17:43", "unknown key 'sda' (known: power, rx, tx, uart)"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, tx: 77}", "17:47", "distance tx: pico has no pin 77"),
