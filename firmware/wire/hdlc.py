@@ -44,7 +44,7 @@ class Decoder:
 
     def feed(self, data):
         """Take bytes as they came, return a list of (proto, body); text between frames comes as (0, bytes)."""
-        out = []
+        out: list = []
         if b"\x7e" in data:
             runs = (self.pending + data).split(b"\x7e")
             self.pending = bytearray()

@@ -8,7 +8,7 @@ from .frame import FRAME_MAX, HOP_LEN, TAG_LEN, put_header
 try:
     from .host.ccm import Ccm
 except ImportError:
-    from .ccm import Ccm
+    from .ccm import Ccm  # type: ignore[assignment]
 
 # The Enc_structure of RFC 9052 up to the header, by the header's length: ["Encrypt0", h'', header].
 _PREFIXES = [b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(10)]

@@ -26,7 +26,7 @@ def _expand(row, values):
     # The true values of a batch [first, delta, ...]; of booleans, the booleans.
     if row[0] in APART or row[0] in SCALARS:
         raise WireError("value")
-    out = []
+    out: list = []
     for value in values:
         delta = out and row[2] is not BOOL and type(value) is int
         out.append(out[-1] + value if delta else value)
@@ -39,7 +39,7 @@ def validate(payload):
 
     Returns ({key: expanded values} of its arrays, number of entries). Unknown keys are not judged.
     """
-    batches = {}
+    batches: dict = {}
     n = 1
     for key, value in payload.items():
         row = BY_KEY.get(key)
