@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from shutil import which
@@ -34,6 +34,12 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
 
     `port` is the platform whose port module is taken (rp2, esp32, unix); by default that of the board's type.
     """
+    chip = board.radio.module.chip if board.radio else None
+    return sorted(_closure(_roots(board, port), (*_other_radios(chip), HOST_ONLY)))
+
+
+def _roots(board: Board, port: str | None) -> list[str]:
+    # What is loaded at the start of a board; all else is imported by it.
     roots = [f"{board.role}/{name}" for name in ENTRIES if source(f"{board.role}/{name}").exists()]
     roots.append(f"ports/{port or presets().boards[board.type].platform}")
     roots += [f"sensors/{sensor.driver}" for sensor in board.sensors.values()]
@@ -43,16 +49,45 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
         roots += ["services/__init__", f"services/{board.service}"]
     chip = board.radio.module.chip if board.radio else None
     if chip:
-        roots += [f"radio/{chip}/{path.stem}" for path in sorted((FIRMWARE / "radio" / chip).glob("*.py"))]
-    return sorted(_closure(roots, (*_other_radios(chip), HOST_ONLY)))
+        roots += [f"radio/{chip}/__init__", *imports(f"radio/{chip}/__init__")]
+    return roots
 
 
 def build_slot(board: Board, port: str | None = None) -> dict[str, bytes]:
-    """The application of a board: `main.py` and the slot's bytecode. Raises HostError (compile, missing_tool)."""
+    """The application of a board: `main.py`, the slot's bytecode, and the order in which the launcher loads it.
+
+    Raises HostError (compile, missing_tool).
+    """
+    modules = board_modules(board, port)
     files = {"main.py": (FIRMWARE / "main.py").read_bytes()}
-    for module in board_modules(board, port):
+    for module in modules:
         files[f"{SLOT}/firmware/{module}.mpy"] = bytecode(module)
+    order = load_order(_roots(board, port), modules)
+    files[f"{SLOT}/modules"] = "".join(f"{name}\n" for name in order).encode()
     return files
+
+
+def load_order(roots: list[str], modules: list[str]) -> list[str]:
+    """Dotted names of the roots and of all that they import at their top, each after what it imports itself.
+
+    An import inside an import costs a board three levels of its stack of 33.
+    """
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(module: str) -> None:
+        if module in seen or module not in modules:
+            return
+        seen.add(module)
+        folder = module.removesuffix("/__init__").rpartition("/")[0]
+        visit(f"{folder}/__init__" if folder else "__init__")
+        for other in imports(module, inside=False):
+            visit(other)
+        order.append(module)
+
+    for root in roots:
+        visit(root)
+    return [f"firmware/{module}".removesuffix("/__init__").replace("/", ".") for module in order]
 
 
 def write_files(files: dict[str, bytes], folder: Path) -> None:
@@ -92,8 +127,8 @@ def source(module: str) -> Path:
 
 
 @cache
-def imports(module: str) -> tuple[str, ...]:
-    """The modules of the firmware that a module imports by name, at its top or inside a function."""
+def imports(module: str, *, inside: bool = True) -> tuple[str, ...]:
+    """The modules of the firmware that a module imports by name, at its top or (`inside`) in a function."""
     path = source(module)
     if not path.exists():
         raise HostError("compile", _("the firmware has no module {module}").format(module=module), str(path),
@@ -102,11 +137,19 @@ def imports(module: str) -> tuple[str, ...]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise HostError("compile", str(error.msg), f"{path}:{error.lineno}") from None
-    return tuple(dict.fromkeys(_imported(tree, module)))
+    return tuple(dict.fromkeys(_imported(ast.walk(tree) if inside else _top(tree), module)))
 
 
-def _imported(tree: ast.AST, module: str) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _top(tree: ast.AST) -> Iterator[ast.AST]:
+    """What a module executes when it is imported: all but the insides of functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from _top(node)
+
+
+def _imported(nodes: Iterable[ast.AST], module: str) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _existing(alias.name.split("."))
