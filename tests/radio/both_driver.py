@@ -2,7 +2,7 @@
 
 from radio_desk import Desk, fault_of
 
-from firmware.radio.sx126x.cad import poll_cad, start_cad
+from firmware.radio.sx126x.cad import ChannelCheck
 from tools.twin.chips.sx126x import tables as t
 
 
@@ -248,14 +248,14 @@ def check_channel_activity_detection():
     assert listen_before_talk(desk) is False
     assert desk.chip.mode == t.STBY_XOSC
     desk.radio.configure(bw_hz=62500)
-    assert fault_of(lambda: start_cad(desk.radio)) == "config"
+    assert fault_of(lambda: ChannelCheck(desk.radio)) == "config"
     desk.settled()
 
 
 def listen_before_talk(desk):
-    start_cad(desk.radio)
+    check = ChannelCheck(desk.radio)
     for _ in range(100):
-        busy = poll_cad(desk.radio)
+        busy = check.poll()
         if busy is not None:
             return busy
         desk.run_ms(1)

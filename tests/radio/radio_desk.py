@@ -1,17 +1,37 @@
 """A driver and chip models on one desk, for CPython and MicroPython: virtual clock, pins, SPI, and an air without loss."""
 
-from firmware.radio.errors import RadioError
-from firmware.radio.sx126x import cad, commands, errata, modem, setup
+import sys
+
+try:
+    import utime as time  # MicroPython's own cannot be written to
+except ImportError:
+    import time
+else:
+    if "virtual" not in sys.modules:
+
+        class time:  # noqa: N801
+            """Takes the place of the built-in module for whoever imports it later."""
+
+        sys.modules["time"] = time
+
 from firmware.radio.sx126x.modem import Modem
 from tools.twin.chips.lora import Emission, Tuning
 from tools.twin.chips.sx126x import SX126x
+
+
+class Fault(Exception):  # noqa: N818
+    """What a board gives a radio to raise; on a board it is DeviceError."""
+
+    def __init__(self, name, detail=""):
+        super().__init__(name, detail)
+        self.name = name
 
 
 def fault_of(action):
     """The name of the error that `action()` raises, None if it raises none."""
     try:
         action()
-    except RadioError as error:
+    except Fault as error:
         return error.name
     return None
 
@@ -180,7 +200,8 @@ class Desk:
         self.air = air or Air(self.clock)
         if clock is None:
             self.ticks = Ticks(self.clock, start_ms)
-            commands.time = modem.time = setup.time = errata.time = cad.time = self.ticks
+            for name in ("ticks_ms", "ticks_us", "ticks_diff", "sleep_ms", "sleep_us"):
+                setattr(time, name, getattr(self.ticks, name))
         self.chips, self.radios, self.buses = [], [], []
         for _ in range(n):
             self.add(driver, radio or {}, chip)
@@ -196,7 +217,7 @@ class Desk:
         bus = Spi(self.clock, chip)
         pins = [Pin(self.clock, chip, name) for name in ("busy", "reset", "dio1")]
         settings = {key: Pin(self.clock, chip, key) if key in ("rxen", "txen") else value for key, value in settings.items()}
-        radio = driver(bus, lambda level: None, pins[0], pins[1], pins[2], **settings)
+        radio = driver(bus, lambda level: None, pins[0], pins[1], pins[2], fault=Fault, **settings)
         if hasattr(self.air, "chips"):
             self.air.chips.append(chip)
         self.chips.append(chip)

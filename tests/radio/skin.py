@@ -6,9 +6,8 @@ import asyncio
 import gc
 import time
 
-from radio_desk import Desk
+from radio_desk import Desk, Fault
 
-from firmware.radio.errors import RadioError
 from firmware.radio.sx126x.aio import SX126x
 from tools.twin.chips.sx126x import tables as t
 
@@ -174,7 +173,7 @@ async def case_deadline():
     name = None
     try:
         await d.radio.send(b"abc")
-    except RadioError as error:
+    except Fault as error:
         name = error.name
     assert name == "radio_tx"
     assert 5 * toa_ms <= time.ticks_diff(time.ticks_ms(), before) < 5 * toa_ms + 60

@@ -38,7 +38,7 @@ class SX126x(Modem):
 
     async def recv(self, timeout_ms=None):
         # A receiver that listens already, as it is asked to, must not miss the frame that is coming in.
-        if not self.receiving or timeout_ms is not None or self._window_ms is not None or self._dirty:
+        if not self.receiving or timeout_ms is not None or self._window_ms is not None or self._changed:
             self.start_recv(timeout_ms)
         while True:
             packet = self.poll_recv()

@@ -3,12 +3,15 @@
 The interface is that of ../README.md; aio.py puts tasks around it.
 """
 
+import sys
 import time
+from collections import namedtuple
 
-from ..errors import RadioError, const
-from . import errata, regs, setup
+from . import errata, regs
 from .commands import Commands
 from .settings import Settings
+
+const = int
 
 # Interrupts, table 13-29
 _TX_DONE = const(0x0001)
@@ -25,23 +28,15 @@ _RX_DIO1 = const(_RX_DONE | _HEADER_ERR | _TIMEOUT)
 _COMING_IN = const(_PREAMBLE_DETECTED | _HEADER_VALID)
 _RX_IRQ = const(_RX_DIO1 | _CRC_ERR | _COMING_IN)
 
-_IDLE = const(0)
-_TX = const(1)
-_RX = const(2)
-
 _STRIKES = const(3)  # transmissions without an end in a row, then the chip starts anew
 _AGC_MS = const(60000)  # silence after which the receiver is calibrated: it may have gone deaf
+_SLEEP_ENTRY_MS = const(2)  # earlier it cannot be woken
 _LONGEST = const(255)
+_CONTINUOUS = const(0xFFFFFF)
 
 
-class Packet:
-    """A received frame: `frame` bytes, `rssi_dbm`, `snr_x4`, `t_ms` ticks at its end."""
-
-    def __init__(self, frame, rssi_dbm, snr_x4, t_ms):
-        self.frame = frame
-        self.rssi_dbm = rssi_dbm
-        self.snr_x4 = snr_x4
-        self.t_ms = t_ms
+# A received frame: bytes; `t_ms` are the ticks at its end.
+Packet = namedtuple("Packet", ("frame", "rssi_dbm", "snr_x4", "t_ms"))
 
 
 class Modem(Settings):
@@ -50,14 +45,14 @@ class Modem(Settings):
     `tcxo_mv` 0: a crystal. `fault(name, detail)` makes the exceptions.
     """
 
-    def __init__(self, spi, cs, busy, reset, dio1, *, tcxo_mv=1800, dio2_rf_switch=True, rxen=None, txen=None,
-                 variant="sx1262", dcdc=True, fault=RadioError):  # fmt: skip
-        self._cmd = Commands(spi, cs, busy, fault)
+    def __init__(self, spi, cs, busy, reset, dio1, *, fault, tcxo_mv=1800, dio2_rf_switch=True, rxen=None, txen=None,
+                 variant="sx1262", dcdc=True):  # fmt: skip
         super().__init__(fault, (tcxo_mv, dcdc, dio2_rf_switch, variant == "sx1261"))
+        self._cmd = Commands(spi, cs, busy, fault)
         self._reset = reset
         self._dio1 = dio1
         self._switch = (rxen, txen)
-        self._state = _IDLE
+        self.receiving = self.sending = False
         self._asleep = False
         self._begun = False
         self._irq = False  # DIO1 rose
@@ -75,67 +70,80 @@ class Modem(Settings):
         self._irq_ms = time.ticks_ms()
         self._irq = True
 
-    @property
-    def receiving(self):
-        return self._state == _RX
-
-    @property
-    def sending(self):
-        return self._state == _TX
-
     # -- start, rest, sleep
 
+    def begin(self):
+        """Reset, identify, calibrate. "radio_absent", "radio_busy"."""
+        self._rest()
+        self._asleep, self._strikes = False, 0
+        self._changed, self._image = True, None
+        from . import start
+
+        try:
+            start.start(self._cmd, self._reset, self._module)
+        finally:  # a tenth of the driver, wanted once
+            package, _, name = start.__name__.rpartition(".")
+            del sys.modules[start.__name__]
+            delattr(sys.modules[package], name)
+        self._begun = True
+
+    def _rest(self):
+        self.receiving = self.sending = False
+        self._toa_us = 0
+        self._antenna(0, 0)
+
+    def _antenna(self, rx, tx):
+        rxen, txen = self._switch
+        if rxen:
+            rxen(rx)
+        if txen:
+            txen(tx)
+
     def _arm(self, n, mask, dio1):
-        """Everything that a frame of up to n bytes needs, but for the command that starts it."""
+        """Everything that a frame of up to n bytes needs, but for the command that starts it: from whatever was before."""
+        self.idle()
         cmd = self._cmd
-        self._ready()
-        cmd.set_packet_params(self._preamble(), 0, n, 1, self.iq)
+        sane = self._begun and not cmd.faulty and self._strikes < _STRIKES
+        if sane and self._asleep:
+            self._wake()
+        self._asleep = False
+        if not sane or self._lost():
+            self.counters["reinit"] += self._begun
+            self.begin()
+        self._apply(cmd)
+        cmd.set_packet_params(self._preamble(), n, self.iq)
         errata.inverted_iq(cmd, self.iq)
         cmd.set_dio_irq_params(mask, dio1)
         cmd.clear_irq_status(_ALL_IRQ)
         self._irq = False
 
-    def _antenna(self, *levels):
-        for pin, level in zip(self._switch, levels):
-            if pin:
-                pin(level)
+    def _lost(self):
+        """True for a chip that was reset behind our back: its gain is no longer what it was given."""
+        return self._cmd.read_register(regs.RX_GAIN) != regs.GAIN_BOOSTED
 
-    def begin(self):
-        """Reset, identify, calibrate. "radio_absent", "radio_busy"."""
-        self._state, self._asleep, self._toa_us, self._strikes = _IDLE, False, 0, 0
-        self._antenna(0, 0)
-        setup.start(self._cmd, self._reset, self._module)
-        self._forgotten()
-        self._begun = True
-
-    def _ready(self):
-        """Into standby with the oscillator running and all settings told, from whatever was before."""
-        cmd = self._cmd
-        sane = self._begun and not cmd.faulty and self._strikes < _STRIKES
-        if sane and self._asleep:
-            setup.wake(cmd, self._since_ms)
-        self._asleep = False
-        if not sane or setup.was_reset(cmd):
-            self.counters["reinit"] += self._begun
-            self.begin()
-        self._apply(cmd)
+    def _wake(self):
+        while time.ticks_diff(time.ticks_ms(), self._since_ms) < _SLEEP_ENTRY_MS:
+            time.sleep_us(500)
+        self._cmd.touch()
+        self._cmd.set_standby(regs.STDBY_XOSC)
+        errata.receiver_patch(self._cmd)
 
     def idle(self):
         """Stop what is under way; a frame that has just come in is kept for the next poll_recv()."""
-        if self._state == _RX and not self._cmd.faulty and (self._irq or self._dio1()):
+        faulty = self._cmd.faulty
+        if self.receiving and not faulty and (self._irq or self._dio1()):
             self._waiting = self.poll_recv() or self._waiting
-        was, self._state, self._toa_us = self._state, _IDLE, 0
-        if was != _IDLE and not self._cmd.faulty:
+        if (self.receiving or self.sending) and not faulty:
             self._cmd.set_standby(regs.STDBY_XOSC)
-            if was == _RX and self._window_ms is not None:
+            if self.receiving and self._window_ms is not None:
                 errata.implicit_header_timeout(self._cmd)
-        self._antenna(0, 0)
+        self._rest()
 
     def sleep(self):
         """Lowest current; the settings are kept, any start wakes."""
         self.idle()
         if not self._asleep and self._begun and not self._cmd.faulty:
-            self._cmd.set_sleep(regs.SLEEP_WARM)
+            self._cmd.set_sleep_warm()
             self._since_ms = time.ticks_ms()
             self._asleep = True
 
@@ -155,9 +163,8 @@ class Modem(Settings):
         n = len(frame)
         if not 1 <= n <= _LONGEST:
             raise self._fault("config", "frame of %d bytes" % n)
-        self.idle()
         self._arm(n, _TX_IRQ, _TX_IRQ)
-        self._cmd.write_buffer(0, frame)
+        self._cmd.write_buffer(frame)
         self._toa_us = self.airtime_us(n)
 
     def start_send(self, frame=None):
@@ -167,14 +174,14 @@ class Modem(Settings):
         if not self._toa_us:
             raise self._fault("config", "nothing staged")
         self._antenna(0, 1)
-        self._cmd.set_tx(0)
+        self._cmd.set_tx()
         self._since_ms = time.ticks_ms()
-        self._state = _TX
+        self.sending = True
         self._cmd.wait_ready()  # the amplifier is up
 
     def poll_send(self):
         """None while sending, then the airtime in us. "radio_tx" after 5 ms + 5 x airtime."""
-        if self._state != _TX:
+        if not self.sending:
             return None
         late = time.ticks_diff(time.ticks_ms(), self._since_ms) > 5 + self._toa_us // 200
         seen = self._irq or self._dio1()
@@ -183,8 +190,8 @@ class Modem(Settings):
         if self._take_irq() & _TX_DONE:
             self.counters["dio1"] += not seen
             toa_us = self._toa_us
-            self._state, self._toa_us, self._strikes = _IDLE, 0, 0
-            self._antenna(0, 0)
+            self._strikes = 0
+            self._rest()
             return toa_us
         if not late:
             return None
@@ -197,21 +204,20 @@ class Modem(Settings):
 
     def start_recv(self, timeout_ms=None):
         """Begin to listen: for ever, or for one frame whose header comes within `timeout_ms`."""
-        self.idle()
         self._arm(_LONGEST, _RX_IRQ, _RX_DIO1)
         self._antenna(1, 0)
         self._window_ms = timeout_ms
         self._heard_ms = None
-        self._state = _RX
+        self.receiving = True
         self._since_ms = time.ticks_ms()
-        self._cmd.set_rx(regs.RX_CONTINUOUS if timeout_ms is None else min(max(timeout_ms << 6, 1), regs.RX_LONGEST))
+        self._cmd.set_rx(_CONTINUOUS if timeout_ms is None else min(max(timeout_ms << 6, 1), _CONTINUOUS - 1))
 
     def poll_recv(self):
         """A Packet or None: nothing yet, or, where `receiving` is False, nothing came."""
         if self._waiting:
             packet, self._waiting = self._waiting, None
             return packet
-        if self._state != _RX:
+        if not self.receiving:
             return None
         if not self._irq and self._dio1():
             self._rose(None)  # the edge got lost
@@ -231,8 +237,7 @@ class Modem(Settings):
         if bits & _RX_DIO1:
             self._heard_ms = None
             if self._window_ms is not None:  # one frame or none: the chip is in standby by itself
-                self._state = _IDLE
-                self._antenna(0, 0)
+                self._rest()
                 errata.implicit_header_timeout(self._cmd)
             elif not bits & _HEADER_ERR:
                 self._since_ms = time.ticks_ms()
@@ -249,7 +254,7 @@ class Modem(Settings):
 
     def hearing(self):
         """True while a preamble or a frame is coming in."""
-        if self._state != _RX or not self._cmd.get_irq_status() & _COMING_IN:
+        if not self.receiving or not self._cmd.get_irq_status() & _COMING_IN:
             self._heard_ms = None
             return False
         now_ms = time.ticks_ms()
@@ -270,8 +275,8 @@ class Modem(Settings):
                 return self._received(self._take_irq() | _TIMEOUT, time.ticks_ms())
         elif silent_ms >= _AGC_MS and not self.hearing():
             self.counters["agc"] += 1
-            self._state = _IDLE
-            if not setup.was_reset(self._cmd):
+            self._rest()
+            if not self._lost():
                 errata.recalibrate(self._cmd, self._image, self._module[2])
             self.start_recv()
         return None

@@ -1,25 +1,17 @@
 """What an SX126x is tuned to: checked when it is set, told to the chip before the next frame."""
 
 from ..airtime import airtime_us, ldro
-from ..errors import const
-from . import errata, regs, setup
+from . import errata, regs
 
-# What configure() has changed and the chip does not know yet
-_FREQ = const(1)
-_MODULATION = const(2)
-_POWER = const(4)
-_SYNC = const(8)
-_PACKET = const(16)
-_EVERYTHING = const(31)
 _LIMITS = {
-    "freq_hz": (150000000, 960000000, _FREQ),
-    "sf": (5, 12, _MODULATION),
-    "bw_hz": (7812, 500000, _MODULATION),
-    "cr": (5, 8, _MODULATION),
-    "power_dbm": (-9, 22, _POWER),
-    "sync": (0, 255, _SYNC),
-    "iq": (0, 1, _PACKET),
-    "preamble": (5, 65535, _PACKET),
+    "freq_hz": (150000000, 960000000),
+    "sf": (5, 12),
+    "bw_hz": (7812, 500000),
+    "cr": (5, 8),
+    "power_dbm": (-17, 22),
+    "sync": (0, 255),
+    "iq": (0, 1),
+    "preamble": (5, 65535),
 }
 
 
@@ -31,7 +23,8 @@ class Settings:
         self._module = module
         self.freq_hz, self.sf, self.bw_hz, self.cr = 868100000, 9, 125000, 5
         self.power_dbm, self.iq, self.sync, self.preamble = 14, False, 0x12, 8
-        self._forgotten()
+        self._changed = True  # the chip does not know it all
+        self._image = None  # arguments of its last CalibrateImage
 
     def airtime_us(self, n):
         """Microseconds that a frame of n bytes takes with the present settings."""
@@ -43,36 +36,52 @@ class Settings:
     def configure(self, **settings):
         """Change settings by name; they reach the chip at the next start. "config" for one that it does not have."""
         for name, value in settings.items():
-            low, high, dirty = _LIMITS.get(name, (1, 0, 0))
-            if name == "power_dbm" and self._module[3]:
-                low, high = -17, 15
+            low, high = _LIMITS.get(name, (1, 0))
+            if name == "power_dbm":
+                low, high = (-17, 15) if self._module[3] else (-9, 22)
             if not low <= value <= high or (name == "bw_hz" and value not in regs.BANDWIDTH):
                 raise self._fault("config", "%s %r" % (name, value))
             if value != getattr(self, name):
                 setattr(self, name, value)
-                self._dirty |= dirty
-
-    def _forgotten(self):
-        """The chip was reset: tell it everything anew."""
-        self._dirty = _EVERYTHING
-        self._image = None  # arguments of the last CalibrateImage
+                self._changed = True
 
     def _apply(self, cmd):
         """Tell the chip, in standby, what has changed."""
-        dirty = self._dirty
-        if dirty & _SYNC:
-            setup.set_sync_word(cmd, self.sync)
-        if dirty & _FREQ:
-            image = setup.image_band(self.freq_hz)
-            if image != self._image:
-                cmd.set_standby(regs.STDBY_RC)
-                cmd.calibrate_image(image)
-                self._image = image
-                cmd.set_standby(regs.STDBY_XOSC)
-            cmd.set_rf_frequency(self.freq_hz)
-        if dirty & _MODULATION:
-            cmd.set_modulation_params(self.sf, regs.BANDWIDTH[self.bw_hz], self.cr - 4, ldro(self.sf, self.bw_hz))
-            errata.modulation_quality(cmd, self.bw_hz)
-        if dirty & _POWER:
-            setup.set_power(cmd, self.power_dbm, self._module[3])
-        self._dirty = 0
+        if not self._changed:
+            return
+        image = image_band(self.freq_hz)
+        if image != self._image:
+            cmd.set_standby(regs.STDBY_RC)
+            cmd.calibrate_image(image)
+            cmd.set_standby(regs.STDBY_XOSC)
+            self._image = image
+        cmd.set_rf_frequency(self.freq_hz)
+        cmd.set_modulation_params(self.sf, regs.BANDWIDTH[self.bw_hz], self.cr - 4, ldro(self.sf, self.bw_hz))
+        errata.modulation_quality(cmd, self.bw_hz)
+        set_power(cmd, self.power_dbm, regs.PA_SX1261 if self._module[3] else regs.PA_SX1262)
+        # 0xYZ becomes Y and Z in the high halves of two registers; the low halves belong to the chip.
+        cmd.change_register(regs.SYNC_WORD, 0xF0, self.sync & 0xF0)
+        cmd.change_register(regs.SYNC_WORD + 1, 0xF0, self.sync << 4 & 0xF0)
+        self._changed = False
+
+
+def image_band(freq_hz):
+    """Return the arguments of CalibrateImage for this frequency: of its band, else the odd multiples of 4 MHz around it."""
+    mhz = freq_hz // 1000000
+    for i in range(0, len(regs.IMAGE_BANDS), 2):
+        band = regs.IMAGE_BANDS[i : i + 2]
+        if band[0] * 4 <= mhz < band[1] * 4:
+            return band
+    first, last = mhz // 4, (mhz + 4) // 4
+    return bytes((first - 1 + first % 2, last + 1 - last % 2))
+
+
+def set_power(cmd, power_dbm, rows):
+    """Choose the amplifier's row and the byte that gives this power; keep the current limit, which SetPaConfig overwrites."""
+    for most, duty, hp_max, device, byte in rows:
+        if power_dbm <= most:
+            limit = cmd.read_register(regs.OCP)
+            cmd.set_pa_config(duty, hp_max, device)
+            cmd.write_register(regs.OCP, limit)
+            cmd.set_tx_params(byte - (most - power_dbm))
+            return
