@@ -6,7 +6,7 @@ import datetime
 import queue
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 0.25
 _PROGRESS_S = 2.0
+_SPEED_S = 6.0  # the speed shown is that of so many seconds
 # By name of the published value: factor, digits, unit, as a person reads it.
 _SHOWN: dict[str, tuple[float, int, str]] = {
     "battery": (1, 2, "V"), "temperature": (1, 1, "°C"), "fill": (100, 0, "%"), "distance": (1, 3, "m"),
     "state_time": (1, 0, "s"), "confidence": (100, 0, "%"), "water_temperature": (1, 2, "°C"), "wave_height": (1, 2, "m"),
     "wave_period": (1, 1, "s"), "latitude": (1, 5, "°N"), "longitude": (1, 5, "°E"), "humidity": (1, 1, "%RH"),
+}  # fmt: skip
+# In the table a unit says enough, or one word; what a person looks for first comes first.
+_BRIEF: dict[str, str] = {
+    "occupied": "", "fill": "{} %", "wave_height": "waves {} m", "wave_period": "{} s", "distance": "{} m",
+    "temperature": "{} °C", "water_temperature": "water {} °C", "state_time": "for {} s", "confidence": "sure {} %",
+    "battery": "{} V",
 }  # fmt: skip
 _LINKS = ("rssi", "snr")
 _DBW = 30  # dBm of 0 dBW
@@ -47,6 +54,21 @@ def shown(values: dict[str, Any]) -> str:
         else:
             parts.append(f"{_(name)} {value}")
     return ", ".join(parts)
+
+
+def brief(values: dict[str, Any]) -> str:
+    """The same for a table."""
+    parts = []
+    for name, form in _BRIEF.items():
+        value = values.get(name)
+        if isinstance(value, bool):
+            parts.append(_("taken") if value else _("free"))
+        elif value is not None and form:
+            factor, digits, _unit = _SHOWN[name]
+            parts.append(_(form).format(f"{value * factor:.{digits}f}"))
+    known = {*_BRIEF, *_SHOWN, *_LINKS}
+    parts += [f"{_(name)} {value}" for name, value in values.items() if name not in known]
+    return "  ".join(parts)
 
 
 def link(values: dict[str, Any]) -> tuple[str, str]:
@@ -70,6 +92,7 @@ class View:
         self._fresh: queue.SimpleQueue[Reading] = queue.SimpleQueue()
         self._next = 0.0
         self._every_s = _PROGRESS_S
+        self._past: deque[tuple[float, float]] = deque(maxlen=64)  # wall and town seconds of the last looks
 
     def begin(self, town: Town) -> None:
         """The town is about to start."""
@@ -120,14 +143,16 @@ class View:
         town = self.town
         assert town is not None
         now_s = town.clock.now_us / 1e6
-        wall_s = max(0.001, time.monotonic() - town.begun)
+        self._past.append((time.monotonic(), now_s))
+        then = next((past for past in self._past if past[0] >= self._past[-1][0] - _SPEED_S), self._past[0])
+        wall_s = max(0.001, self._past[-1][0] - then[0])
         pages = town.ledger.pages.values()
         taken = sum(len(page.taken) for page in pages)
         sent = sum(len(page.copies) for page in pages)
         lost = sum(copy.reason is not None for page in pages for copy in page.copies)
-        line = _("{clock}  {speed:.0f} x  readings taken {taken}, frames sent {sent}, lost on air {lost}, read back {read}")
+        line = _("{clock}  {speed:.0f} x  taken {taken}  sent {sent}  lost on air {lost}  read back {read}")
         date, read = clock(EPOCH_UNIX_S + now_s), town.reader.count()
-        return line.format(clock=date, speed=now_s / wall_s, taken=taken, sent=sent, lost=lost, read=read)
+        return line.format(clock=date, speed=(now_s - then[1]) / wall_s, taken=taken, sent=sent, lost=lost, read=read)
 
 
 class Lines(View):
@@ -178,7 +203,9 @@ class Screen(View):
         assert town is not None
         table = Table(expand=True, box=None, header_style="bold", pad_edge=False)
         for title in (_("board"), _("last reading"), _("age"), "RSSI", "SNR", "PIV"):
-            table.add_column(title, justify="left" if title in (_("board"), _("last reading")) else "right", no_wrap=True)
+            wide = title == _("last reading")
+            left = wide or title == _("board")
+            table.add_column(title, justify="left" if left else "right", no_wrap=True, ratio=1 if wide else None)
         now_s = EPOCH_UNIX_S + town.clock.now_us / 1e6
         for name in self._rows(town):
             reading = self.last.get(name)
@@ -187,7 +214,7 @@ class Screen(View):
                 continue
             age_s = max(0.0, now_s - reading.unix_s)
             age = f"{age_s / 60:.0f} min" if age_s >= 100 else f"{age_s:.0f} s"
-            table.add_row(name, shown(reading.values), age, *link(reading.values), str(reading.piv))
+            table.add_row(name, brief(reading.values), age, *link(reading.values), str(reading.piv))
         did = ", ".join(f"{_(name)} {n}" for name, n in sorted(self.events.items()))
         daemon = Text(_("daemon: {did}").format(did=did or "-"))
         notes = [Text(note, style="dim") for note in self._notes]
