@@ -31,7 +31,8 @@ def summary(document: dict) -> str:
     totals, readings = document["totals"], document["totals"]["readings"]
     lost = " ".join(f"{reason} {n}" for reason, n in totals["lost"].items())
     return (
-        f"| {document['seed']} | {document['town_seconds'] / 3600:.1f} | {document['daemon']['starts'] - 1} | {totals['sent']} | {lost} |"
+        f"| {document['seed']} | {document['town_seconds'] / 3600:.1f} | {document['daemon']['starts'] - 1} | {totals['sent']} |"
+        f" {lost} |"
         f" {totals['duplicates']} | {totals.get('republished', 0)} | {readings['taken']} | {readings['recovered']} |"
         f" {readings['lost']} | {len(document['violations'])} |"
     )
@@ -64,8 +65,8 @@ def main() -> int:
     tests = properties(options.examples) if options.examples else "left out"
     head = (
         f"# The latest soak\n\n{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores,"
-        f" {(time.monotonic() - begun) / 60:.0f} minutes. {options.rounds} towns of an hour, each with {options.kills} kills (SIGKILL)"
-        " of the daemon and the broker cut off for 20 s, then a day of the town without faults.\n\n"
+        f" {(time.monotonic() - begun) / 60:.0f} minutes. {options.rounds} towns of an hour, each with {options.kills} kills"
+        " (SIGKILL) of the daemon and the broker cut off for 20 s, then a day of the town without faults.\n\n"
         "| seed | hours | kills | frames sent | lost | duplicates | republished | readings | recovered | lost | violations |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|\n"
     )

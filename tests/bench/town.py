@@ -115,5 +115,5 @@ def measure(quick: bool = False) -> dict:
          "lines": {"collided": collided, "expected without capture": expected, "lost in all": lost}},
         {"title": "Speed of the town", "xlabel": "boards", "ylabel": "x life", "x": x, "lines": {"speed": speeds}},
     ]  # fmt: skip
-    text = "An hour of the town a size, as fast as it goes. A reading outlives the loss of its frame when the next one repeats it."
+    text = "An hour of the town a size, as fast as it goes. A reading outlives its frame when the next one repeats it."
     return {"title": "The town on a desk", "text": text, "rows": rows, "plots": plots}
