@@ -46,10 +46,11 @@ class Report:
         missing besides."""
         names = [str(name) for name in known]
         near = get_close_matches(word, names, n=1, cutoff=0.6)
-        values: dict[str, object] = {"word": word, "near": near[0] if near else ", ".join(sorted(names)[:12])}
-        text = f"unknown {what} '{{word}}'"
-        text += " (did you mean '{near}'?)" if near else " (known: {near})" if names else ""
-        self.add(loc, text, at_key=what == "key", **values)
+        said = {"kind": f"unknown {what}", "word": word, "known": ", ".join(sorted(names)[:12])}
+        if near:
+            self.add(loc, "{kind} '{word}' (did you mean '{near}'?)", at_key=what == "key", near=near[0], **said)
+        else:
+            self.add(loc, "{kind} '{word}' (known: {known})", at_key=what == "key", **said)
         if near and what == "key":
             self.broken.add((*loc[:-1], near[0]))
 

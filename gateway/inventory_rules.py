@@ -138,7 +138,7 @@ def _part(fleet: Fleet, report: Report, loc: Loc, sensor: Sensor, service: Servi
     place: Loc = (*loc, "driver") if isinstance(report.top.find(loc).value, dict) else loc
     driver = fleet.presets.drivers.get(sensor.driver)
     if sensor.driver not in fitting:
-        report.unknown(place, sensor.driver, fitting, "driver" if driver is None else f"driver for '{part}'")
+        report.unknown(place, sensor.driver, fitting, "driver" if driver is None else "driver for this")
         return
     assert driver is not None
     unit, pins = BUSES[driver.bus]

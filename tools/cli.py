@@ -119,6 +119,9 @@ def run(arguments: Sequence[str]) -> int:
         return errors.INTERRUPTED
     except BrokenPipeError:
         return _hush()
+    except SystemExit as ended:
+        # click catches a broken pipe itself, and leaves this behind.
+        return _hush() if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else _code(ended)
     except HostError as error:
         return errors.report(error, as_json="--json" in arguments)
     except Exception as error:
@@ -127,9 +130,15 @@ def run(arguments: Sequence[str]) -> int:
         return errors.report(_unexpected(error), as_json="--json" in arguments)
 
 
+def _code(ended: SystemExit) -> int:
+    return ended.code if isinstance(ended.code, int) else errors.OK if ended.code is None else errors.UNEXPECTED
+
+
 def _unexpected(error: Exception) -> HostError:
+    """An error of ours, not of the user's: the last line of our own code that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    ours = [frame for frame in frames if not frame.filename.startswith("<") and "site-packages" not in frame.filename]
+    where = f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""
     what = f"{type(error).__name__}: {error}"
     return HostError("unexpected", what, where, _("please report this; JOURDAIN_DEBUG=1 shows where it comes from"))
 

@@ -10,6 +10,7 @@ OK, UNEXPECTED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 # Error name -> exit code. tools/README.md has the same table for people.
 EXIT = {
+    "unexpected": UNEXPECTED,
     "bad_config": 3,
     "bad_inventory": 3,
     "bad_keys": 3,
@@ -26,6 +27,8 @@ EXIT = {
     "broker_refused": 11,
     "missing_tool": 12,
     "disk_full": 12,
+    "disk_error": 12,
+    "bad_store": 12,
     "compile": 12,
 }
 
@@ -53,6 +56,7 @@ def fault_line(fault: object) -> str:
     text, values = getattr(fault, "text", None), getattr(fault, "values", None)
     if text is None or values is None:
         return str(fault)
+    values = {key: _(value) if key == "kind" else value for key, value in values.items()}
     place, colon, rest = text.partition("{place}: ")
     said = f"{place}{colon}{_(rest)}" if colon else _(text)
     return f"{getattr(fault, 'path', '')}:{getattr(fault, 'line', 0)}:{getattr(fault, 'col', 0)}: {said.format(**values)}"

@@ -41,6 +41,9 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
 def _roots(board: Board, port: str | None) -> list[str]:
     # What is loaded at the start of a board; all else is imported by it.
     roots = [f"{board.role}/{name}" for name in ENTRIES if source(f"{board.role}/{name}").exists()]
+    if board.role == "node":
+        link = f"node/{board.link}_link"
+        roots += [link, *imports(link)]
     roots.append(f"ports/{port or presets().boards[board.type].platform}")
     roots += [f"sensors/{sensor.driver}" for sensor in board.sensors.values()]
     if board.sensors:
@@ -166,6 +169,8 @@ def _existing(dotted: list[str]) -> Iterator[str]:
         module = "/".join(dotted[1:])
         if source(module).exists():
             yield module
+        elif source(f"{module}/__init__").exists():
+            yield f"{module}/__init__"
 
 
 def compiler() -> str:
