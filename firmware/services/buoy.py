@@ -122,13 +122,13 @@ class Service:
         """Wait for the position, at most FIX_S; the motion sensor's memory is emptied meanwhile."""
         self._position.begin()
         try:
-            for turn in range(1, FIX_S * 10 + 1):
+            for turn in range(FIX_S * 10):
+                if turn % (self.sample_s * 10) == 0:  # at the start too: the last time may be long ago
+                    await self.poll(0)
                 await asyncio.sleep_ms(100)
                 fix = self._position.poll()
                 if fix:
                     return fix
-                if turn % (self.sample_s * 10) == 0:
-                    await self.poll(0)
         finally:
             self._position.end()
         return None
