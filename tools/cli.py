@@ -42,25 +42,17 @@ class Root(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         lazy = COMMANDS.get(cmd_name)
-        return load(cmd_name, lazy) if lazy else None
+        return load(lazy) if lazy else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(_("Commands")):
             formatter.write_dl([(name, _(lazy.help)) for name, lazy in COMMANDS.items()])
 
 
-def load(name: str, lazy: Lazy) -> click.Command:
-    """Import a subcommand. Raises HostError (missing_tool) when a library of its extra is not installed."""
+def load(lazy: Lazy) -> click.Command:
+    """Import a subcommand."""
     module, _colon, attribute = lazy.target.partition(":")
-    try:
-        command = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in ("tools", "gateway", "firmware"):
-            raise
-        what = _("`jourdain {command}` needs {library}, which is not installed").format(command=name, library=missing)
-        hint = f"{sys.executable} -m pip install 'jourdain[{lazy.extra}]'"
-        raise HostError("missing_tool", what, sys.prefix, hint) from None
+    command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
     return translated(command)
 
@@ -120,10 +112,12 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _hush()
     except SystemExit as ended:
-        # click catches a broken pipe itself, and leaves this behind.
-        return _hush() if isinstance(sys.stdout, click.utils.PacifyFlushWrapper) else _code(ended)
+        # click catches a broken pipe itself and ends with 1.
+        return _hush() if isinstance(ended.__context__, BrokenPipeError) else _code(ended)
     except HostError as error:
         return errors.report(error, as_json="--json" in arguments)
+    except ModuleNotFoundError as error:
+        return errors.report(_not_installed(error, arguments), as_json="--json" in arguments)
     except Exception as error:
         if os.environ.get("JOURDAIN_DEBUG"):
             raise
@@ -132,6 +126,17 @@ def run(arguments: Sequence[str]) -> int:
 
 def _code(ended: SystemExit) -> int:
     return ended.code if isinstance(ended.code, int) else errors.OK if ended.code is None else errors.UNEXPECTED
+
+
+def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> HostError:
+    """A library of an extra that is not here, wherever it was asked for, with the line that installs it."""
+    library = (error.name or "").partition(".")[0]
+    name = next((word for word in arguments if word in COMMANDS), "")
+    if library in ("tools", "gateway", "firmware", "") or not name:
+        return _unexpected(error)
+    what = _("`jourdain {command}` needs {library}, which is not installed").format(command=name, library=library)
+    hint = f"{sys.executable} -m pip install 'jourdain[{COMMANDS[name].extra}]'"
+    return HostError("missing_tool", what, sys.prefix, hint)
 
 
 def _unexpected(error: Exception) -> HostError:

@@ -43,7 +43,7 @@ def test_help_imports_click_and_no_library_of_a_subcommand():
 def test_every_command_is_there_and_helps(name, capsys):
     assert cli.run([name, "--help"]) == 0
     assert "Usage: jourdain " + name in capsys.readouterr().out
-    assert isinstance(cli.load(name, cli.COMMANDS[name]), click.Command)
+    assert isinstance(cli.load(cli.COMMANDS[name]), click.Command)
 
 
 def test_usage_errors_are_2_and_on_stderr():
@@ -131,7 +131,7 @@ def test_a_fault_of_ours_is_three_lines_too(monkeypatch, capsys):
 
 
 @pytest.mark.produces("missing_tool")
-def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, capsys):
+def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
     for name in [name for name in sys.modules if name in ("tools.check", "gateway.yamlfile", "gateway.inventory")]:
         monkeypatch.delitem(sys.modules, name)
@@ -141,6 +141,14 @@ def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, 
     what, _, hint = capsys.readouterr().err.splitlines()
     assert what == "missing_tool: `jourdain check` needs ruamel, which is not installed"
     assert hint.endswith("-m pip install 'jourdain[gateway]'")
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text('{"keys": {"0001": {"board": "", "secret": "%s"}}}' % ("ab" * 16))
+    secrets.chmod(0o600)
+    words = ["bin-capitainerie", "--port", "/dev/null", "--secrets", str(secrets), "--inventory", str(ROOT / "boards.yaml")]
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "mpremote.transport", None)
+    assert cli.run(["flash", *words]) == 12
+    assert "needs mpremote" in capsys.readouterr().err
     monkeypatch.setattr(build.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
     monkeypatch.setattr(build, "which", lambda name: None)
     with pytest.raises(HostError) as caught:
