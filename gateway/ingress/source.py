@@ -12,25 +12,13 @@ _TAG = 8
 _SEEN = struct.Struct(f">I{_TAG}s")
 _BOARD_KEEPS = 64  # frames that are not handled, which it sends again after a hello
 _SEEN_MAX = 80
+_BELIEVE = 3
 _WRAP_MS = 1 << 32
 _HALF_MS = 1 << 31
 # How far the quartz of a board may run behind ours: 100 ppm, in ms a second.
 _DRIFT_MS = 0.1
 # A hello is on its way for less than this; more means that the board's clock began anew.
 _HELLO_MAX_S = 10.0
-
-
-class LineDecoder(Decoder):
-    """The boards' decoder, its one costly step done as CPython does it best."""
-
-    def _unescape(self, run: bytes) -> bytes:
-        out = bytearray(run)
-        at = out.find(0x7D)
-        while at >= 0:
-            del out[at]
-            out[at] ^= 0x20
-            at = out.find(0x7D, at + 1)
-        return bytes(out)
 
 
 class Numbering:
@@ -48,8 +36,8 @@ class Numbering:
         self.handled: int | None = None
         self.gaps = 0  # how often a hello was needed
         self.lost = 0  # numbers that never came
-        self._said: int | None = None
         self._doubted: int | None = None
+        self._doubts = 0
 
     def opened(self) -> None:
         """The port was opened: another board may be at its end."""
@@ -63,7 +51,6 @@ class Numbering:
             self.handled = None
         self.synced = True
         self.expected = None
-        self._said = heard
 
     def heard(self, seq: int, frame: bytes) -> bool:
         """Note a frame. True when it is a resend: handled before, and its effects stored together with this answer."""
@@ -81,13 +68,16 @@ class Numbering:
         return resend
 
     def _first(self, seq: int) -> None:
-        """The first number after a hello."""
-        new = self._said is not None and seq > self._said and seq != self._doubted
-        if new and any(before not in self.seen for before in range(max(1, seq - _BOARD_KEEPS), seq)):
-            # Heard after the hello, it may have overtaken older ones that the board still holds: ask once more.
+        """The first number after a hello: the oldest that the board holds, if nothing was lost or overtaken on the line."""
+        missing = [n for n in range(max(1, seq - _BOARD_KEEPS), seq) if n not in self.seen]
+        if missing:
+            # The board may hold them still, and would drop them at our word: believe it when it begins here again and again.
+            self._doubts = self._doubts + 1 if seq == self._doubted else 1
             self._doubted = seq
-            self._ask()
-            return
+            if self._doubts < _BELIEVE:
+                self._ask()
+                return
+            self.seen.update(dict.fromkeys(missing, bytes(_TAG)))
         if self.handled is not None and seq > self.handled + 1:
             self.lost += seq - self.handled - 1
         self.expected = seq + 1
@@ -158,7 +148,7 @@ class Source:
 
     def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0, seen: bytes = b"") -> None:
         self.board = board
-        self.decoder = LineDecoder()  # type: ignore[no-untyped-call]  # the boards' code is not annotated
+        self.decoder = Decoder()
         self.numbering = Numbering(seen)
         self.clock = BoardClock()
         self._airtime_ms = airtime_ms
@@ -179,7 +169,7 @@ class Source:
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Bytes of the line as (protocol, body), as firmware.wire.hdlc.Decoder. What was half read ends with `b"\\x7e"`."""
-        return self.decoder.feed(data)  # type: ignore[no-any-return, no-untyped-call]
+        return self.decoder.feed(data)  # type: ignore[no-any-return]
 
     def dirt(self) -> dict[str, int]:
         """What the line brought beside frames since the last call: counters by name."""

@@ -244,10 +244,11 @@ def test_a_line_lost_on_the_port_is_asked_for_again(bench):
     taken = bench.take(two, three)
     assert (taken.handled, taken.asks) == ({bench.source: 3}, [])
     assert [row.piv for row in bench.rows()] == [1, 3, 2]
-    bench.hello(9)
-    bench.seq = 7
-    assert bench.take(desk.frame(1, 8, {3: 8})).handled == {bench.source: 8}
-    assert bench.books[1] == {"line_resent": 1, "line_lost": 4}
+    for handled in ({}, {}, {bench.source: 8}):  # a board that no longer has 4 to 7 is believed the third time
+        bench.hello(9)
+        bench.seq = 7
+        assert bench.take(desk.frame(1, 8, {3: 8})).handled == handled
+    assert bench.books[1] == {"line_resent": 3, "line_lost": 4}
 
 
 def test_messages_that_make_no_sense(bench):
