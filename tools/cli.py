@@ -112,8 +112,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _hush()
     except SystemExit as ended:
-        # click catches a broken pipe itself and ends with 1.
-        return _hush() if isinstance(ended.__context__, BrokenPipeError) else _code(ended)
+        # click catches a broken pipe itself, and leaves nothing of it but its own wrapper around stdout.
+        return _hush() if "PacifyFlush" in type(sys.stdout).__name__ else _code(ended)
     except HostError as error:
         return errors.report(error, as_json="--json" in arguments)
     except ModuleNotFoundError as error:
