@@ -19,6 +19,7 @@ from gateway.errors import HostError
 from tools.twin.killer import POINTS
 
 STOP_S = 15.0
+OUTSIDE = "outside"
 _TAIL = 3000
 
 
@@ -142,7 +143,14 @@ class Daemon:
         raise HostError("exception", f"the daemon ended with {code}", str(self.folder), self.stderr_tail())
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """`kill -9` from outside; `died` tells."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._armed = OUTSIDE
+
+    def close(self) -> None:
+        """End it, whatever it does."""
         if self._process is not None:
             self._process.kill()
             self._bury()

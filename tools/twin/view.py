@@ -101,8 +101,9 @@ class View:
         self.note(_("{n} boards, {gateway}, {url}").format(n=len(town.members), gateway=town.fleet.gateway, url=town.url))
 
     def end(self) -> None:
-        """The town has ended."""
-        self._take()
+        """The town has ended, or never began."""
+        if self.town is not None:
+            self._take()
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of the daemon's `--events`."""

@@ -82,9 +82,9 @@ def _run():
     exec(compile(program, "main.py", "exec"), {"__name__": "__main__"})
 
 
-_start()
 _code = 0
 try:
+    _start()
     _run()
 except KeyboardInterrupt:
     _code = 1
