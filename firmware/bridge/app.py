@@ -72,6 +72,8 @@ class Bridge:
                 continue
             if packet:
                 board.outbox.add(packet.frame, packet.rssi_dbm, packet.snr_x4, board.uptime.u32(packet.t_ms))
+            else:
+                await asyncio.sleep_ms(_STAGE_MS)  # a radio that stops listening by itself must not stop the others
 
     def _start(self):
         if not self._up:

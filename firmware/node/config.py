@@ -7,8 +7,6 @@ from firmware.wire.errors import DeviceError
 
 from . import VERSION
 
-RADIO = "radio"
-
 def _load(path):
     try:
         with open(path) as file:
@@ -35,15 +33,16 @@ def load(root):
     config = _load(root + "config.json")
     if config.get("v") != 1:
         raise DeviceError("config", "config.json is not version 1: flash this board with matching tools")
-    for key in ("board", "role", "uid"):
+    for key in ("board", "role", "uid", "link"):
         need(config, key, str)
-    config.setdefault("link", RADIO)
-    if config["role"] == "bridge" or config["link"] == RADIO:
+    if config["role"] == "bridge" or config["link"] == "radio":
         need(config, "radio", dict)
         need(config, "plan", dict)
     if config["role"] == "node":
         need(config, "kid", str)
         need(config, "service", str)
+        if config["link"] not in ("radio", "serial"):
+            raise DeviceError("config", 'config.json: "link" must be radio or serial')
         if not 1 <= need(config, "report_s", int) <= 86400:
             raise DeviceError("config", "config.json: report_s must be 1 to 86400")
     return config
@@ -77,7 +76,7 @@ def check_identity(found, expected, what):
 def identify(board, root):
     """Return the configuration (dict) below `root`; the board gets its uid. DeviceError: config, identity."""
     config = load(root)
-    board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port.reset_cause()))
-    check_identity(port.unique_id(), config["uid"], "the chip")
+    board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port().reset_cause()))
+    check_identity(port().unique_id(), config["uid"], "the chip")
     board.uid = config["uid"]
     return config

@@ -21,7 +21,7 @@ def make_battery(spec):
     """
     if not spec:
         return None
-    read, factor, divisor = port.adc(spec["adc"])
+    read, factor, divisor = port().adc(spec["adc"])
     return read, factor * spec["divider_x1000"], divisor * 1000
 
 

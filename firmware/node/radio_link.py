@@ -5,7 +5,7 @@ import os
 import time
 
 from firmware.radio.airtime import symbol_us
-from firmware.radio.ledger import NEVER_MS
+from firmware.radio.ledger import NEVER_MS, Ledger
 from firmware.wire.downlink import accept_downlink
 from firmware.wire.errors import DeviceError, WireError, const
 from firmware.wire.frame import FRAME_MAX, LOW_RATE_MAX
@@ -131,3 +131,14 @@ class RadioLink:
             self._faults.log("answer refused: %s" % error.name)
         radio.configure(iq=False)
         self._rest()
+
+
+def make(board, config, queue, keys):
+    """Return the link of a board with a radio. DeviceError("config")."""
+    from . import hardware, plan as law
+
+    spec, plan = config["radio"], config["plan"]
+    bands = law.bands_of(plan)
+    settings = law.settings_of(plan, bands, spec.get("antenna_dbi", 0))
+    ledger = Ledger(time.ticks_ms(), bands, time.ticks_diff)
+    return RadioLink(board.faults, queue, keys, hardware.make_radio(spec), ledger, settings=settings)

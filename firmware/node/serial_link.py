@@ -54,3 +54,8 @@ class SerialLink:
             except DeviceError as error:
                 self._board.faults.note(error)
         self._room.set()
+
+
+def make(board, config, queue, keys):
+    """Return the link of a wired board."""
+    return SerialLink(board, queue)

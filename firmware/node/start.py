@@ -1,7 +1,6 @@
 """Makes a node of its files: read once, then freed (board.forget_start)."""
 
 import os
-import time
 
 from firmware.ports import port
 from firmware.wire.errors import DeviceError
@@ -25,37 +24,16 @@ def start(board, root):
     counter = make_counter(root, config)
     queue = Queue(root + "state/queue")
     report_ms = config["report_s"] * 1000
-    if config["link"] == configuration.RADIO:
-        # A power cut of the whole town must not become a storm on the air.
-        link, first_ms = _radio_link(board, config, queue, keys), int.from_bytes(os.urandom(4), "big") % report_ms
-    else:
-        link, first_ms = _serial_link(board, queue), 0
+    link = __import__("firmware.node.%s_link" % config["link"], None, None, ("make",)).make(board, config, queue, keys)
+    # A power cut of the whole town must not become a storm on the air.
+    first_ms = int.from_bytes(os.urandom(4), "big") % report_ms if link.radio else 0
     uplink = Uplink(
         board, queue, link, Sealer(keys, hop), counter,
-        overhead=1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0), reset_cause=port.reset_cause(), report_ms=report_ms,
+        overhead=1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0), reset_cause=port().reset_cause(), report_ms=report_ms,
     )  # fmt: skip
     battery = hardware.make_battery(config.get("battery"))
     schedule = Schedule(board, _service(board, config), uplink.push, battery, report_ms=report_ms, first_ms=first_ms)
     return Node(board, queue, link, uplink, schedule)
-
-
-def _serial_link(board, queue):
-    from .serial_link import SerialLink
-
-    return SerialLink(board, queue)
-
-
-def _radio_link(board, config, queue, keys):
-    from firmware.radio.ledger import Ledger
-
-    from .plan import bands_of, settings_of
-    from .radio_link import RadioLink
-
-    spec, plan = config["radio"], config["plan"]
-    bands = bands_of(plan)
-    settings = settings_of(plan, bands, spec.get("antenna_dbi", 0))
-    ledger = Ledger(time.ticks_ms(), bands, time.ticks_diff)
-    return RadioLink(board.faults, queue, keys, hardware.make_radio(spec), ledger, settings=settings)
 
 
 def _service(board, config):

@@ -1,4 +1,4 @@
-"""What differs between the board families, chosen once: `from firmware.ports import port`.
+"""What differs between the board families: `port()` is the module of this one.
 
 Each port module has
     unique_id() -> str        the chip's id, lower-case hex
@@ -16,5 +16,8 @@ import sys
 UNKNOWN, POWER_ON, RESET_PIN, WATCHDOG, DEEP_SLEEP, SOFT_RESET = range(6)
 RETAIN_MAX = 11
 
-_FAMILY = sys.platform if sys.platform in ("esp32", "rp2") else "unix"
-port = __import__("firmware.ports." + _FAMILY, None, None, ("port",))
+
+def port():
+    """Return the port module of this board's family."""
+    family = sys.platform if sys.platform in ("esp32", "rp2") else "unix"
+    return __import__("firmware.ports." + family, None, None, ("adc",))

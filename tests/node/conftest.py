@@ -1,12 +1,14 @@
 """The node's tests run in real MicroPython on a board without chips, in virtual time (desk.py)."""
 
+import json
 import textwrap
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-DESK = (HERE / "fake", HERE.parent.parent / "tools/twin/board", HERE)
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+DESK = (HERE / "fake", ROOT / "tools/twin/board", HERE)
 
 
 @pytest.fixture
@@ -17,3 +19,24 @@ def desk(mp):
         return mp("from desk import *\n" + textwrap.dedent(code), heap_kb=heap_kb, path=DESK, **options)
 
     return run
+
+
+@pytest.fixture
+def slot(tmp_path):
+    """`slot(name, **changes)`: the folder of a board of the fleet as it is flashed, for the board of fake/machine.py."""
+    from gateway.inventory import load
+    from tools.flash.build import build_slot, write_files
+    from tools.flash.config import board_config
+
+    inventory = load(ROOT / "boards.yaml")
+
+    def make(name, **changes):
+        board = inventory.boards[name]
+        folder = tmp_path / name
+        write_files(build_slot(board, port="unix"), folder)
+        config = {**board_config(inventory, board), "uid": "0a0b0c0d", **changes}
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
+        return folder
+
+    return make

@@ -16,6 +16,7 @@ FAULTS = [
     ("flash(config(report_s=0))", "config", "report_s"),
     ("flash(config(report_s='900'))", "config", "report_s"),
     ("flash(config(service=None))", "config", '"service"'),
+    ("flash(config(link='pigeon'))", "config", '"link"'),
     ("flash(config(kid='0002'))", "config", "kid"),
     ("os.remove('/f/secret.json')", "config", "secret.json is missing"),
     ("spoil('secret.json', json.dumps({'kid': '0001', 'uid': UID, 'secret': '00'}))", "config", "secret"),
@@ -95,6 +96,9 @@ mount_point = RamDisk()
 mount(mount_point, True)
 with open("/f/config.json", "w") as file:
     json.dump(config(), file)
+os.mkdir("/f/a")
+with open("/f/a/modules", "w") as file:
+    file.write("firmware.wire.errors\\nfirmware.node.app\\n")
 os.umount("/f")
 os.mount(os.VfsLfs2(mount_point.power, progsize=256), "/")
 exec(LAUNCHER)

@@ -11,8 +11,8 @@ class Pin:
     """Pins remember their level; `raise_irq(id)` of this module is an edge from outside."""
 
     IN, OUT, OPEN_DRAIN, PULL_UP, IRQ_RISING = 0, 1, 2, 1, 8
-    levels = {}
-    handlers = {}
+    levels = {}  # noqa: RUF012 - MicroPython has no typing
+    handlers = {}  # noqa: RUF012
 
     def __init__(self, id, mode=-1, pull=-1, value=None):
         self.id = id
@@ -104,7 +104,7 @@ class SPI:
             into[2], into[3] = self.irq >> 8, self.irq & 255
         elif op == 0x17:
             into[2] = into[3] = 0
-        elif op in (0x82, 0x83):
+        elif op == 0x83 or (op == 0x82 and out[1:4] != b"\xff\xff\xff"):
             self.irq = 0x0001 if op == 0x83 else 0x0200
             Pin.levels[self.DIO1] = 1
             handler, pin = Pin.handlers[self.DIO1]
