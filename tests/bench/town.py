@@ -58,7 +58,7 @@ class Watch(threading.Thread):
 
 def run(boards: int, seconds: float, *extra: str) -> tuple[dict, Watch]:
     """One run of the command as fast as it goes; its document and what was seen of its memory."""
-    command = [sys.executable, "-P", "-m", "tools.cli", "twin", "--inventory", str(mp.ROOT / "boards.yaml")]
+    command = [str(Path(sys.executable).parent / "jourdain"), "twin", "--inventory", str(mp.ROOT / "boards.yaml")]
     command += ["--boards", str(boards), "--seconds", str(seconds), "--speed", "0", "--seed", "7", "--json", *extra]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = subprocess.Popen(command, stdout=out, stderr=err, text=True, cwd=mp.ROOT)
