@@ -5,12 +5,15 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tty
+from pathlib import Path
 
 import aiomqtt
 import cbor2
@@ -281,3 +284,13 @@ def counts(files):
         books.close()
 
 
+
+
+def fresh_folder():
+    """A folder for a machine that has no fixtures."""
+    return Path(tempfile.mkdtemp(prefix="jourdain-"))
+
+
+def drop_folder(path):
+    """Remove it with all that is in it."""
+    shutil.rmtree(path, ignore_errors=True)
