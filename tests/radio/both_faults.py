@@ -43,8 +43,9 @@ def check_busy_stuck_in_the_middle():
     assert fault_of(desk.radio.start_recv) == "radio_busy"
     assert fault_of(desk.radio.sleep) is None
     desk.chip.faults.busy_stuck = False
-    assert works(desk)  # initialised anew, with all its settings
-    assert desk.radio.counters["reinit"] == 2
+    for _ in range(2):
+        assert works(desk)  # initialised anew, once, with all its settings
+        assert desk.radio.counters["reinit"] == 2
 
 
 @produces("radio_busy")

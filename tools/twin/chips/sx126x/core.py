@@ -44,7 +44,6 @@ class Core:
     def _cold_start(self) -> None:
         """Everything as after power-on; the chip calibrates itself with what oscillator it finds."""
         self.regs = dict(t.RESET_VALUES)
-        self.regs[t.OCP] = 0x38 if self.variant != "sx1261" else 0x18
         for i, byte in enumerate((self.version + bytes(16))[:16]):
             self.regs[t.VERSION_STRING + i] = byte
         self.buffer = bytearray(256)
