@@ -229,16 +229,16 @@ def test_ctrl_c_ends_everything_and_says_the_totals(tmp_path):
     assert not [pid for pid in started if alive(pid)]
 
 
-def test_faults_end_in_three_lines(tmp_path):
-    for arguments, name in (
-        (["--inventory", str(tmp_path / "none.yaml")], "bad_inventory"),
+def test_what_cannot_begin_is_named(tmp_path):
+    for arguments, says in (
+        (["--inventory", str(tmp_path / "none.yaml")], "none.yaml:1:1: cannot be read"),
         (["--inventory", str(only(tmp_path, "bin-quai"))], "bad_inventory"),  # nobody on the gateway's ports
         (["--inventory", str(only(tmp_path, "bin-capitainerie")), "--broker", "mqtt://127.0.0.1:1"], "broker_refused"),
     ):
         child = command(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         _out, err = child.communicate(timeout=60)
         assert child.returncode not in (0, None)
-        assert name in err or "boards" in err
+        assert says in err
         assert "Traceback" not in err
 
 

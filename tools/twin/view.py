@@ -30,12 +30,6 @@ _SHOWN: dict[str, tuple[float, int, str]] = {
     "state_time": (1, 0, "s"), "confidence": (100, 0, "%"), "water_temperature": (1, 2, "°C"), "wave_height": (1, 2, "m"),
     "wave_period": (1, 1, "s"), "latitude": (1, 5, "°N"), "longitude": (1, 5, "°E"), "humidity": (1, 1, "%RH"),
 }  # fmt: skip
-# In the table a unit says enough, or one word; what a person looks for first comes first.
-_BRIEF: dict[str, str] = {
-    "occupied": "", "fill": "{} %", "wave_height": "waves {} m", "wave_period": "{} s", "distance": "{} m",
-    "temperature": "{} °C", "water_temperature": "water {} °C", "state_time": "for {} s", "confidence": "sure {} %",
-    "battery": "{} V",
-}  # fmt: skip
 _LINKS = ("rssi", "snr")
 _DBW = 30  # dBm of 0 dBW
 
@@ -56,17 +50,27 @@ def shown(values: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _brief_forms() -> dict[str, str]:
+    """In the table a unit says enough, or one word; what a person looks for first comes first."""
+    return {
+        "occupied": "", "fill": "{} %", "wave_height": _("waves {} m"), "wave_period": "{} s", "distance": "{} m",
+        "temperature": "{} °C", "water_temperature": _("water {} °C"), "state_time": _("for {} s"),
+        "confidence": _("sure {} %"), "battery": "{} V",
+    }  # fmt: skip
+
+
 def brief(values: dict[str, Any]) -> str:
     """The same for a table."""
     parts = []
-    for name, form in _BRIEF.items():
+    forms = _brief_forms()
+    for name, form in forms.items():
         value = values.get(name)
         if isinstance(value, bool):
             parts.append(_("taken") if value else _("free"))
         elif value is not None and form:
             factor, digits, _unit = _SHOWN[name]
-            parts.append(_(form).format(f"{value * factor:.{digits}f}"))
-    known = {*_BRIEF, *_SHOWN, *_LINKS}
+            parts.append(form.format(f"{value * factor:.{digits}f}"))
+    known = {*forms, *_SHOWN, *_LINKS}
     parts += [f"{_(name)} {value}" for name, value in values.items() if name not in known]
     return "  ".join(parts)
 
@@ -107,7 +111,8 @@ class View:
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of the daemon's `--events`."""
-        self.events[str(event.get("ev"))] += int(event.get("n", 1))
+        n = event.get("readings", 1)
+        self.events[str(event.get("ev"))] += n if isinstance(n, int) else 1
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -216,8 +221,11 @@ class Screen(View):
             age_s = max(0.0, now_s - reading.unix_s)
             age = f"{age_s / 60:.0f} min" if age_s >= 100 else f"{age_s:.0f} s"
             table.add_row(name, brief(reading.values), age, *link(reading.values), str(reading.piv))
-        did = ", ".join(f"{_(name)} {n}" for name, n in sorted(self.events.items()))
-        daemon = Text(_("daemon: {did}").format(did=did or "-"))
+        line = _("daemon: started {starts} times, stored {stored}, published {published}, errors {errors}")
+        count = self.events
+        daemon = Text(
+            line.format(starts=town.daemon.starts, stored=count["stored"], published=count["published"], errors=count["error"])
+        )
         notes = [Text(note, style="dim") for note in self._notes]
         return Group(table, Text(""), daemon, Text(self.status(), style="bold"), *notes)
 
