@@ -1,5 +1,6 @@
 """boards.yaml: what a right one says, and how each wrong one is refused."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -264,3 +265,26 @@ def test_each_preset_is_whole_and_its_wiring_possible():
         named = {driver for _, drivers in service.sensors.values() for driver in drivers}
         assert named <= set(known.drivers)
     assert numbers("0-2, 7") == {0, 1, 2, 7}
+
+
+WORDS = ["null", "[]", "{}", "-1", "1e999", "true", '""', "[1,2]", "{a: 1}", ".nan", "9" * 30, "é", "\t", "- ", ": ", "#", "*a"]
+WORDS += ["&a", "!x", "|", "> ", "%", "@", "0x10", "radio", "serial", "node", "bridge", "\n", "  ", "{", "}", "'"]
+
+
+def test_no_damaged_file_gives_anything_but_named_faults():
+    """Words of a right file replaced, put in and cut out by chance: the file is right still, or its faults are named."""
+    from tools.errors import fault_line
+
+    refused = 0
+    for seed in range(150):
+        rng, text = random.Random(seed), HEAD + BIN
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            at = rng.choice([place for place, letter in enumerate(text) if letter in " :{[,"])
+            end = at + rng.choice([0, 0, rng.randrange(1, 20)])
+            text = text[:at] + rng.choice(["", " "]) + rng.choice([*WORDS, ""]) + text[end:]
+        try:
+            inventory.loads(text)
+        except inventory.InventoryError as error:
+            refused += 1
+            assert all(fault_line(fault) for fault in error.faults)
+    assert refused > 100
