@@ -197,7 +197,8 @@ def compiler_version() -> str:
 def bytecode(module: str) -> bytes:
     """A module of the firmware as .mpy. Raises HostError (compile, missing_tool)."""
     text = source(module).read_bytes()
-    name = f"firmware/{module}.py"
+    # What a traceback shows. A board keeps it for ever, and the last part of the path alone it knows anyway.
+    name = module.removesuffix("/__init__").rpartition("/")[2]
     key = hashlib.sha256(b"\0".join((compiler_version().encode(), name.encode(), text))).hexdigest()
     kept = cache_folder() / f"{key}.mpy"
     try:
