@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 16
-MAX_NODES = 100_000
+MAX_NODES = 60_000
 
 _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,20}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")

@@ -212,7 +212,7 @@ def test_two_sensors_share_a_bus_but_no_pin():
         ("utf-16", "sites:\n".encode("utf-16"), "1:1: is not UTF-8"),
         ("nul", b"sites:\n  a\0b: 1\n", "not YAML: "),
         ("huge", b"a: 1\n" * 500_000, "1:1: is larger than 2000000 bytes"),
-        ("many", b"a: [" + b"1," * 110_000 + b"]\n", "more than 100000 values"),
+        ("many", b"a: [" + b"1," * 61_000 + b"]\n", "more than 60000 values"),
         ("deep", b"[" * 100_000, "1:17: nested deeper than 16 levels"),
         ("deep blocks", b"".join(b" " * i + b"a:\n" for i in range(300)), "nested deeper than 16 levels"),
         ("bomb", b"a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]\n", "2:8: the alias *a is not allowed: write the value out"),
@@ -275,7 +275,7 @@ def test_no_damaged_file_gives_anything_but_named_faults():
     """Words of a right file replaced, put in and cut out by chance: the file is right still, or its faults are named."""
     from tools.errors import fault_line
 
-    refused = 0
+    refused = []
     for seed in range(150):
         rng, text = random.Random(seed), HEAD + BIN
         for _ in range(rng.choice([1, 1, 2, 4])):
@@ -285,6 +285,7 @@ def test_no_damaged_file_gives_anything_but_named_faults():
         try:
             inventory.loads(text)
         except inventory.InventoryError as error:
-            refused += 1
-            assert all(fault_line(fault) for fault in error.faults)
-    assert refused > 100
+            refused.append(error)
+    assert len(refused) > 100
+    for error in refused:
+        assert all(fault_line(fault).startswith("boards.yaml:") for fault in error.faults)
