@@ -7,7 +7,6 @@ from firmware.wire import cbor
 from firmware.wire.errors import DeviceError
 from firmware.wire.quantities import (
     AGE,
-    ALARM,
     BATTERY,
     BY_KEY,
     FIRMWARE,
@@ -44,7 +43,7 @@ def compose(buf, limit, reading, extras, *, before=None, step_s=0):
     """
     payload = dict(reading)
     payload.update(extras)
-    if before and step_s > 0 and ALARM not in reading:
+    if before and step_s > 0:
         doubled = with_repeat(payload, before, step_s)
         n = doubled and _fits(buf, limit, doubled)
         if n:

@@ -14,6 +14,13 @@ _DAY_MS = const(86400000)
 _PAUSE_S = const(60)  # after a counter that could not be stored
 _LOOK_MS = const(60000)  # the longest wait between two looks at the ledger
 
+_ROTATE_FROM = const(1048576)  # counter from which on a key should be changed (limit of CCM with 8-byte tags)
+_ROTATE = const(1)  # alarm bit 0: this board needs a new key
+
+
+def _due(last_ms, now_ms):
+    return last_ms is None or now_ms - last_ms >= _DAY_MS
+
 
 class Uplink:
     """Takes readings (`push`) and sees them off (`run`). `link`: a SerialLink or a RadioLink.
@@ -35,6 +42,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._before = None  # (piv, t_ms, reading) of the frame sealed last
         self._asked_ms = None
+        self._alarmed_ms = None
 
     def push(self, reading):
         """Queue a reading {key: value}."""
@@ -89,7 +97,7 @@ class Uplink:
         frame = bytes(self._sealer.seal(piv, self._buf, n))
         self._sealed(piv, t_ms, reading, extras)
         asks = ANSWER in extras
-        await link.deliver(ident, frame, asks, 2 if ALARM in reading and not asks else 1)
+        await link.deliver(ident, frame, asks, 2 if ALARM in extras else 1)
         if asks:
             await link.answer(piv)
 
@@ -105,10 +113,15 @@ class Uplink:
         if self._reset_cause is not None:
             extras[RESET_CAUSE] = self._reset_cause
             extras[FIRMWARE] = VERSION
-        if self._link.answers and (faults.ask or self._asked_ms is None or now - self._asked_ms >= _DAY_MS):
+        if ALARM in reading:
+            extras[ALARM] = reading[ALARM]
+        if self.counter.upcoming >= _ROTATE_FROM and _due(self._alarmed_ms, now):
+            extras[ALARM] = reading.get(ALARM, 0) | _ROTATE
+        # An alarm is sent twice, a frame that asks never: the question waits.
+        if self._link.answers and ALARM not in extras and (faults.ask or _due(self._asked_ms, now)):
             extras[ANSWER] = True
         before, step_s = None, 0
-        if self._link.repeats and self._before and t_ms is not None:
+        if self._link.repeats and self._before and t_ms is not None and ALARM not in extras:
             piv, before_ms, before = self._before
             if piv + 1 == self.counter.upcoming:
                 step_s = (t_ms - before_ms + 500) // 1000
@@ -120,7 +133,10 @@ class Uplink:
         self._reset_cause = None
         if ERROR in extras:
             faults.code = None
+        now = self._uptime.ms()
         if ANSWER in extras:
             faults.ask = False
-            self._asked_ms = self._uptime.ms()
+            self._asked_ms = now
+        if ALARM in extras and extras[ALARM] & _ROTATE:
+            self._alarmed_ms = now
         faults.log("taken %d %s" % (piv, shown(reading)))

@@ -6,7 +6,6 @@ from firmware.wire.errors import DeviceError
 from firmware.wire.host.payload import entries
 from firmware.wire.quantities import (
     AGE,
-    ALARM,
     ANSWER,
     BATTERY,
     BUTTON,
@@ -80,11 +79,6 @@ def check_booleans_are_themselves_and_never_mixed_with_numbers():
 def check_an_unknown_quantity_is_a_scalar():
     payload = made({99: 5, FILL: 2}, before={99: 4, FILL: 2}, step_s=5)
     assert payload[99] == 5
-
-
-def check_an_alarm_is_never_batched():
-    payload = made({ALARM: 1, FILL: 99}, before={FILL: 98}, step_s=900)
-    assert payload == {ALARM: 1, FILL: 99}
 
 
 def check_without_a_true_step_there_is_no_repeat():

@@ -22,6 +22,12 @@ def desk(mp):
 
 
 @pytest.fixture
+def desk_path():
+    """The folders of a board without chips in virtual time, for `mp(..., path=desk_path)`."""
+    return DESK
+
+
+@pytest.fixture
 def slot(tmp_path):
     """`slot(name, **changes)`: the folder of a board of the fleet as it is flashed, for the board of fake/machine.py."""
     from gateway.inventory import load

@@ -98,3 +98,8 @@ def test_twenty_calls_are_enough(mp, slot, board, role, seconds):
     assert "maximum recursion" not in out
     assert out.count(f"{role}") > 2  # the log line of the boot, two hellos
     assert ("taken 1 " if role == "node" else "bok") in out
+
+
+def test_the_measure_can_fail(mp, slot):
+    with pytest.raises(AssertionError, match="maximum recursion"):
+        run(mp, slot("bin-capitainerie", report_s=1), "node", 10, 0.1)

@@ -273,6 +273,26 @@ print(len(alarms))
     assert int(out) == 4
 
 
+def test_from_a_million_frames_on_it_asks_for_a_new_key_once_a_day(desk):
+    out = desk(
+        COUNT
+        + """
+from firmware.node import files
+d = Desk(radio_config(report_s=3600))
+for path in ("/f/state/counter-0001", "/f/counter-0001"):
+    files.write(path, ((1 << 20) - 3).to_bytes(8, "big"))
+d.reboot()
+d.run(60 * 3600)
+rows = sends(d)
+alarms = [(at, piv) for at, piv, p in rows if 19 in p]
+assert [p[19] for _, _, p in rows if 19 in p] == [1] * len(alarms)
+assert all(-5 not in p and -9 not in p for _, _, p in rows if 19 in p)
+print([piv - (1 << 20) for _, piv in alarms])
+"""
+    )
+    assert eval(out)[:6] == [0, 0, 24, 24, 48, 48]
+
+
 @pytest.mark.produces("exception")
 def test_what_a_service_raises_silences_nothing_else(desk):
     out = desk(
