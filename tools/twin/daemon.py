@@ -140,7 +140,7 @@ class Daemon:
         if code == -signal.SIGKILL and self._armed is not None:
             self.kills.died(self._armed)
             return True
-        raise HostError("exception", f"the daemon ended with {code}", str(self.folder), self.stderr_tail())
+        raise HostError("unexpected", f"the daemon ended with {code}", str(self.folder), self.stderr_tail())
 
     def kill(self) -> None:
         """`kill -9` from outside; `died` tells."""
