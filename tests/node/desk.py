@@ -114,6 +114,7 @@ class Host(io.IOBase):
         self.heard = []
         self.lines = []
         self.on_message = None
+        self.disk = None  # set: what a board without power says is not heard
 
     def ioctl(self, request, mask):
         return mask & 1 if request == 3 and self._to_board else 0
@@ -124,6 +125,8 @@ class Host(io.IOBase):
         return data
 
     def write(self, data):
+        if self.disk and self.disk.power is None:
+            return len(data)
         for proto, body in self._decoder.feed(bytes(data)):
             if proto == hdlc.PROTO_LOG:
                 self.lines.append(body.decode())
@@ -242,6 +245,7 @@ class Radio:
         self.incoming = []  # (at ms, frame, rssi, snr_x4)
         self.incoming_now = False
         self._staged = None
+        self.disk = None  # set: a board without power sends nothing
 
     def begin(self):
         self.begun += 1
@@ -267,6 +271,8 @@ class Radio:
     async def send(self, frame=None):
         self.asleep = False
         frame = self._staged if frame is None else frame
+        if self.disk and self.disk.power is None:
+            return 0
         self.sent.append((now_ms(), bytes(frame), dict(self.settings)))
         failing = self.failing.pop(0) if self.failing else None
         await asyncio.sleep_ms(self.airtime_us(len(frame)) // 1000)
@@ -326,8 +332,11 @@ class Desk:
 
     def on(self):
         self.host = Host()
+        self.host.disk = self.disk
         self.app = start("/f/", self.host, self.role)
         self.radio = self.app.radio
+        if self.radio:
+            self.radio.disk = self.disk
 
     def reboot(self):
         """Power off and on: RAM is lost."""
