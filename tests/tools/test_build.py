@@ -5,17 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway import inventory
 from gateway.errors import HostError
 from gateway.presets import presets
 from tools.flash import build, config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def town():
-    return inventory.load(ROOT / "boards.yaml")
 
 
 def test_a_board_gets_what_it_needs_and_nothing_else(town):
