@@ -35,7 +35,6 @@ class Bridge:
         self._law = (bands, antenna_dbi)
         self._jobs = []
         self._wake = asyncio.Event()
-        self._receiver = None
         self._changed = False  # settings that the receiver does not know yet
         self._up = False
 

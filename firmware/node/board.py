@@ -62,9 +62,12 @@ def run_role(board, start, root):
         board.faults.note(error)
         raise
     finally:
-        if app and app.radio:
-            app.radio.sleep()
         asyncio.new_event_loop()
+        if app and app.radio:
+            try:
+                app.radio.sleep()
+            except DeviceError as error:
+                board.faults.note(error)
 
 
 async def together(board, work):

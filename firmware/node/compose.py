@@ -8,12 +8,12 @@ from firmware.wire.errors import DeviceError
 from firmware.wire.quantities import (
     AGE,
     BATTERY,
-    BY_KEY,
     FIRMWARE,
     REPEATS,
     RESET_CAUSE,
     SCALARS,
     STEP,
+    TOKEN,
 )
 
 
@@ -26,7 +26,7 @@ def with_repeat(payload, before, step_s):
     out = None
     for key, value in payload.items():
         old = before.get(key)
-        if type(old) is type(value) and key > BATTERY and key not in SCALARS and key in BY_KEY:
+        if type(old) is type(value) and BATTERY < key <= TOKEN and key not in SCALARS:
             out = out or dict(payload)
             out[key] = [old, value] if type(value) is bool else [old, value - old]
     if out:
