@@ -88,6 +88,7 @@ class Session:
         )
         # The window is ours: more calls than ten at a time are meant.
         client.pending_calls_threshold = 2 * self._config.in_flight
+        _watch_closing(client)
         return client
 
     async def _serve(self, client: aiomqtt.Client, work: Callable[[Publish], Awaitable[None]]) -> None:
@@ -119,6 +120,23 @@ async def _lost(client: aiomqtt.Client) -> None:
     async for _ in client.messages:
         pass
     raise aiomqtt.MqttError("the connection ended")
+
+
+def _watch_closing(client: aiomqtt.Client) -> None:
+    # A connection that is closed before the CONNACK would be waited for until its time is up.
+    inner: Any = client._client
+    theirs = inner.on_disconnect
+    loop = asyncio.get_running_loop()
+
+    def give_up() -> None:
+        if not client._connected.done():
+            client._connected.set_exception(aiomqtt.MqttError("closed before the broker answered"))
+
+    def on_disconnect(*args: Any) -> None:
+        theirs(*args)
+        loop.call_soon_threadsafe(give_up)
+
+    inner.on_disconnect = on_disconnect
 
 
 def _watch_refusals(client: aiomqtt.Client, refused: asyncio.Future[None]) -> None:

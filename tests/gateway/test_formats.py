@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.wire.quantities import ALARM, BOOL, BY_KEY, BYTES, INT, ROWS
+from firmware.wire.host.rows import BOOL, BY_KEY, BYTES, INT, ROWS
+from firmware.wire.quantities import ALARM
 from gateway.store import DIRECT, FILLS, OPAQUE, REPEAT, Row
 from gateway.upstream import frames, senml
 from gateway.upstream.pump import tally

@@ -5,11 +5,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firmware.wire import cbor, quantities
-from firmware.wire.host import receiver, window
+from firmware.wire.host import receiver, rows, window
 from firmware.wire.seal import Keys
 from gateway import quick
 
-KEYS = st.sampled_from([*quantities.BY_KEY, 22, 24, 300, -14, -30])
+KEYS = st.sampled_from([*rows.BY_KEY, 22, 24, 300, -14, -30])
 SCALAR = st.integers(-70000, 70000) | st.integers(0, 100) | st.booleans() | st.binary(max_size=9) | st.none() | st.floats()
 DELTAS = st.lists(st.integers(-20, 90), min_size=1, max_size=5) | st.lists(st.booleans(), min_size=1, max_size=5)
 LIKELY = st.fixed_dictionaries(
