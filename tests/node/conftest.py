@@ -13,9 +13,9 @@ DESK = (HERE / "fake", ROOT / "tools/twin/board", HERE)
 
 @pytest.fixture
 def desk(mp):
-    """`desk(code, heap_kb=900)`: run `code` with everything of desk.py at hand; returns its standard output."""
+    """`desk(code, heap_kb=1600)`: run `code` with everything of desk.py at hand; returns its standard output."""
 
-    def run(code, heap_kb=900, **options):
+    def run(code, heap_kb=1600, **options):
         return mp("from desk import *\n" + textwrap.dedent(code), heap_kb=heap_kb, path=DESK, **options)
 
     return run

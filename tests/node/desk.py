@@ -244,6 +244,7 @@ class Radio:
         self.windows = []  # (opened at ms, timeout, settings)
         self.incoming = []  # (at ms, frame, rssi, snr_x4)
         self.incoming_now = False
+        self.receiving = False
         self._staged = None
         self.disk = None  # set: a board without power sends nothing
 
@@ -260,6 +261,7 @@ class Radio:
         return airtime_us(n, s["sf"], s["bw_hz"], s["cr"])
 
     def stage(self, frame):
+        assert not self.receiving, "another task still has the radio"
         self._staged = frame
 
     def hearing(self):
@@ -270,6 +272,7 @@ class Radio:
 
     async def send(self, frame=None):
         self.asleep = False
+        assert not self.receiving, "another task still has the radio"
         frame = self._staged if frame is None else frame
         if self.disk and self.disk.power is None:
             return 0
@@ -282,7 +285,13 @@ class Radio:
 
     async def recv(self, timeout_ms=None):
         self.asleep = False
-        opened = now_ms()
+        self.receiving = True
+        try:
+            return await self._recv(now_ms(), timeout_ms)
+        finally:
+            self.receiving = False
+
+    async def _recv(self, opened, timeout_ms):
         self.windows.append((opened, timeout_ms, dict(self.settings)))
         while timeout_ms is None or now_ms() - opened < timeout_ms:
             if self.incoming and self.incoming[0][0] <= now_ms():

@@ -80,6 +80,19 @@ print("ok")
     assert out.split() == ["ok"]
 
 
+def test_a_counter_that_was_spent_on_nothing_ends_the_repeats(desk):
+    out = desk(
+        COUNT
+        + """
+d = Desk(radio_config(report_s=600))
+d.after(2000, lambda: d.app.uplink.counter.next())
+d.run(3600)
+print([(piv, -9 in p) for _, piv, p in sends(d)])
+"""
+    )
+    assert eval(out) == [(1, False), (2, True), (3, True), (5, False), (6, True), (7, True)]
+
+
 def test_fifty_bytes_in_the_low_rate_profile(desk):
     out = desk(
         COUNT

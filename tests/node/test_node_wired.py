@@ -92,7 +92,7 @@ def test_an_answer_for_another_boot_confirms_nothing(desk):
         WIRED
         + """
 d = Desk(config())
-d.host.say(link.handled(40))
+d.after(1000, lambda: d.host.say(link.handled(40)))
 d.after(2000, lambda: d.host.say(link.handled(2)))
 d.run(2001)
 print(len(d.host.of(1)), len(d.app.board.outbox.waiting))
