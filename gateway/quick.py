@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from firmware.wire.host.payload import DIRECT, REPEAT
 from firmware.wire.host.receiver import Accepted, understand
-from firmware.wire.quantities import AGE, BATCH_MAX, BATCH_MIN, BOOL, CONTROL_ROWS, INT, REPEATS, ROWS, SCALARS, STEP, UINT
+from firmware.wire.host.rows import BOOL, CONTROL_ROWS, INT, ROWS, UINT
+from firmware.wire.quantities import AGE, BATCH_MAX, BATCH_MIN, REPEATS, SCALARS, STEP
 
 Value = int | bool
 Entries = list[tuple[int, str, int, dict[int, Value]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from firmware.wire.quantities import BY_KEY
+from firmware.wire.host.rows import BY_KEY
 
 # Per key: name, divisor to the SenML unit.
 _SCALES: dict[int, tuple[str, int]] = {key: (row[1], row[7]) for key, row in BY_KEY.items() if key > 0}

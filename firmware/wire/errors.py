@@ -1,14 +1,7 @@
 """Every error of the project has a name, and this is the table that firmware, daemon and tools share.
 
-What only a host can run into is beside it, in host/errors.py.
+The names of refused frames, and of what only a host can run into, are beside it in host/errors.py.
 """
-
-# Why a frame is not accepted, in the order of the receiver's checks (README.md, section 1, Receiver), then the
-# board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.
-FRAME_ERRORS = (
-    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "auth", "reuse", "old",
-    "cbor", "value", "stale",
-)  # fmt: skip
 
 # What a board reports of itself, as the number under key -7.
 DEVICE_ERRORS = {
@@ -22,7 +15,7 @@ const = int
 
 
 class WireError(Exception):
-    """A frame, a payload or a message that is not accepted; `name` is one of FRAME_ERRORS."""
+    """A frame, a payload or a message that is not accepted; `name` is one of FRAME_ERRORS (host/errors.py)."""
 
     def __init__(self, name):
         super().__init__(name)

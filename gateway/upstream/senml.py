@@ -11,7 +11,8 @@ from typing import Any
 
 import cbor2
 
-from firmware.wire.quantities import ALARM, BOOL, BY_KEY, BYTES
+from firmware.wire.host.rows import BOOL, BY_KEY, BYTES
+from firmware.wire.quantities import ALARM
 from gateway.store import REPEAT, Row
 from gateway.values import primary
 

@@ -8,7 +8,8 @@ import desk
 
 from firmware import sensors as registry
 from firmware.wire.errors import DEVICE_ERRORS
-from firmware.wire.quantities import BY_KEY, ERROR, check
+from firmware.wire.host.rows import BY_KEY, check
+from firmware.wire.quantities import ERROR
 
 
 class Noise:

@@ -12,7 +12,8 @@ import pytest
 
 from firmware.wire import cbor
 from firmware.wire.host.payload import validate
-from firmware.wire.quantities import BATTERY, BOOL, BY_KEY, REPEATS, SCALARS, STEP
+from firmware.wire.host.rows import BOOL, BY_KEY
+from firmware.wire.quantities import BATTERY, REPEATS, SCALARS, STEP
 from gateway import presets
 
 ROOT = mp.ROOT

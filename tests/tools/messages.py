@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from firmware.wire.quantities import ROWS
+from firmware.wire.host.rows import ROWS
 from gateway.inventory_checks import Report
 from gateway.inventory_entries import SENTENCES
 from tools import cli

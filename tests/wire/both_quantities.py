@@ -4,7 +4,7 @@ from wire_vectors import good, refused
 
 from firmware.wire import cbor, quantities
 from firmware.wire.host.payload import entries, validate
-from firmware.wire.quantities import BY_KEY, CONTROL_ROWS, ROWS
+from firmware.wire.host.rows import BY_KEY, CONTROL_ROWS, ROWS, check
 
 
 def check_rows_are_sane():
@@ -30,22 +30,22 @@ def check_ranges():
     for row in ROWS + CONTROL_ROWS:
         key, _, kind, lowest, highest = row[:5]
         if kind in ("uint", "int"):
-            assert refused(quantities.check, row, lowest) is None
-            assert refused(quantities.check, row, highest) is None
+            assert refused(check, row, lowest) is None
+            assert refused(check, row, highest) is None
             for wrong in (lowest - 1, highest + 1, True, False, "1", b"1", [1], {}):
-                assert refused(quantities.check, row, wrong) == "value", (key, wrong)
+                assert refused(check, row, wrong) == "value", (key, wrong)
         elif kind == "bool":
-            assert refused(quantities.check, row, True) is None
+            assert refused(check, row, True) is None
             for wrong in (0, 1, "t", b"t", []):
-                assert refused(quantities.check, row, wrong) == "value", (key, wrong)
+                assert refused(check, row, wrong) == "value", (key, wrong)
         elif kind == "bytes":
             for n in range(lowest, highest + 1):
-                assert refused(quantities.check, row, bytes(n)) is None
+                assert refused(check, row, bytes(n)) is None
             for wrong in (bytes(lowest - 1), bytes(highest + 1), "text", lowest, True):
-                assert refused(quantities.check, row, wrong) == "value", (key, wrong)
+                assert refused(check, row, wrong) == "value", (key, wrong)
         else:
             for value in (0, -1, True, b"", "", [], {}):
-                assert refused(quantities.check, row, value) is None
+                assert refused(check, row, value) is None
 
 
 def check_the_table_of_the_protocol():

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.wire import cbor, hdlc, quantities, seal
-from firmware.wire.errors import FRAME_ERRORS, WireError
+from firmware.wire.errors import WireError
 from firmware.wire.frame import parse
-from firmware.wire.host import receiver
+from firmware.wire.host import receiver, rows
+from firmware.wire.host.errors import FRAME_ERRORS
 from firmware.wire.host.hdlc import Decoder as HostDecoder
 from firmware.wire.host.payload import entries
 from firmware.wire.host.window import Window
@@ -199,7 +200,7 @@ def test_noise_has_a_name(data):
     assert caught.value.name in FRAME_ERRORS
 
 
-_keys = st.one_of(st.sampled_from(sorted(quantities.BY_KEY)), st.integers(-30, 40))
+_keys = st.one_of(st.sampled_from(sorted(rows.BY_KEY)), st.integers(-30, 40))
 _values = st.one_of(scalars, st.lists(st.one_of(st.integers(-5, 5), st.booleans()), max_size=5), st.integers(0, 100))
 
 
@@ -212,7 +213,7 @@ def test_a_payload_is_readings_or_value(payload, piv):
         return
     assert found[-1][:3] == (piv, "direct", 0)
     for key, value in payload.items():
-        if key in quantities.BY_KEY and key > 0 and key != quantities.AGE:
+        if key in rows.BY_KEY and key > 0 and key != quantities.AGE:
             last = found[-1][3][key]
             assert last == (sum(value) if isinstance(value, list) and type(value[0]) is int else last)
 

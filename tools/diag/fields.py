@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from firmware.wire import quantities
 from firmware.wire.cbor import loads
 from firmware.wire.errors import DEVICE_ERRORS
 from firmware.wire.frame import HOP_LEN, Frame, parse
 from firmware.wire.host.payload import entries
+from firmware.wire.host.rows import BY_KEY
+from firmware.wire.quantities import ERROR
 from firmware.wire.seal import derive, unseal
 
 SECRET_LEN = 16
@@ -64,18 +65,18 @@ def _header(frame: Frame) -> dict[str, Any]:
 
 
 def _name(key: int) -> str:
-    row = quantities.BY_KEY.get(key)
+    row = BY_KEY.get(key)
     return row[1] if row else str(key)
 
 
 def _field(key: int, value: Any) -> dict[str, Any]:
-    row = quantities.BY_KEY.get(key)
+    row = BY_KEY.get(key)
     field = {"key": key, "value": plain(value), "unit": row[5] if row else ""}
     if row and row[6]:
         if type(value) is int:
             field["senml_value"] = value / row[7] if row[7] != 1 else value
         field["senml_unit"] = row[6]
-    if key == quantities.ERROR and type(value) is int:
+    if key == ERROR and type(value) is int:
         field["meaning"] = DEVICE_ERRORS.get(value, "unknown")
     return field
 

@@ -1,7 +1,14 @@
-"""Names of what goes wrong on a host: the daemon and the tools. The class is gateway.errors.HostError.
+"""Names that no board needs as a list: why a frame is refused, and what goes wrong on a host, the daemon and the tools.
 
-They belong to the table of firmware/wire/errors.py, but no board carries them.
+With DEVICE_ERRORS of firmware/wire/errors.py they are one table. The class of HOST_ERRORS is gateway.errors.HostError.
 """
+
+# Why a frame is not accepted, in the order of the receiver's checks (firmware/wire/README.md, section 1, Receiver), then the
+# board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.
+FRAME_ERRORS = (
+    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "auth", "reuse", "old",
+    "cbor", "value", "stale",
+)  # fmt: skip
 
 HOST_ERRORS = (
     "no_port", "port_busy", "disk_full", "disk_error", "bad_store", "bad_config", "bad_inventory", "broker_refused",

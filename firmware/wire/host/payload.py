@@ -1,19 +1,9 @@
 """From a decoded payload to readings: batches and repeats taken apart (firmware/wire/README.md, section 2)."""
 
 from firmware.wire.errors import WireError
-from firmware.wire.quantities import (
-    AGE,
-    ANY,
-    BATCH_MAX,
-    BATCH_MIN,
-    BOOL,
-    BY_KEY,
-    CONTROL_ROWS,
-    REPEATS,
-    SCALARS,
-    STEP,
-    check,
-)
+from firmware.wire.quantities import AGE, BATCH_MAX, BATCH_MIN, REPEATS, SCALARS, STEP
+
+from .rows import ANY, BOOL, BY_KEY, CONTROL_ROWS, check
 
 DIRECT = "direct"
 REPEAT = "repeat"
