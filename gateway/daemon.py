@@ -39,6 +39,7 @@ HELLO_S = 2.0  # ask again so often while a board does not answer
 TICK_S = 1.0
 PRUNE_S = 60.0
 STOP_S = 10.0
+STOP_OFFLINE_S = 2.0
 INBOX_MAX = 4096
 
 
@@ -140,8 +141,13 @@ class Daemon:
             await line.drain(0.5)
         for pump in self._pumps:
             pump.stop()
-        if pumps:
-            await asyncio.wait(pumps, timeout=STOP_S)
+        # A broker that is away is not waited for: what it has not acknowledged is on disk.
+        end_s = asyncio.get_running_loop().time() + STOP_S
+        waiting = set(pumps)
+        while waiting and asyncio.get_running_loop().time() < end_s:
+            _, waiting = await asyncio.wait(waiting, timeout=STOP_OFFLINE_S)
+            if not any(pump.connected for pump in self._pumps):
+                break
         await self._flush()
 
     async def _in_store(self, work: Callable[..., T], *args: Any) -> T:

@@ -58,6 +58,7 @@ class Pump:
         self._on_event = on_event
         self._wake = asyncio.Event()
         self._stopping = False
+        self.connected = False
         self._handed, self.acked = store.cursor(config.name)
         password = config.password_file.read_text(encoding="utf-8").strip() if config.password_file else None
         client_id = config.client_id or f"jourdain-{names.gateway}-{config.name}"
@@ -77,6 +78,7 @@ class Pump:
         await self._session.run(self._pump)
 
     def _state(self, name: str, detail: str) -> None:
+        self.connected = name == "connected"
         level = logging.INFO if name == "connected" else logging.WARNING
         log.log(level, "%s: %s: %s", self.config.name, name, detail)
         self._on_event("broker", upstream=self.config.name, state=name, detail=detail)

@@ -52,6 +52,11 @@ def keys(n):
     return seal.derive(secret(n), n.to_bytes(2, "big"))
 
 
+def name(n, piv):
+    """kid || PIV of a frame of board n, as the record `frame` carries it."""
+    return n.to_bytes(2, "big") + piv.to_bytes(4, "big")
+
+
 def frame(n, piv, payload):
     """A sealed uplink of board n; payload: dict, or bytes as they are."""
     return seal.seal(keys(n), piv, payload if isinstance(payload, bytes) else cbor.dumps(payload))
@@ -83,17 +88,15 @@ class Files:
 class Daemon:
     """The daemon as a process of its own; `events` holds the lines it said."""
 
-    def __init__(self, files, *options, die_at=None):
+    def __init__(self, files, *options, die_at=None, stdout=subprocess.PIPE):
         module = ["tools.twin.killer", die_at] if die_at else ["gateway"]
         command = [sys.executable, "-P", "-m", *module, "run", "--config", str(files.config), "--events", *options]
         self.files = files
         self.events = []
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self._errors = []
-        self._threads = [
-            threading.Thread(target=self._read, args=(self._process.stdout, self.events, json.loads), daemon=True),
-            threading.Thread(target=self._read, args=(self._process.stderr, self._errors, str), daemon=True),
-        ]
+        streams = [(self._process.stdout, self.events, json.loads), (self._process.stderr, self._errors, str)]
+        self._threads = [threading.Thread(target=self._read, args=s, daemon=True) for s in streams if s[0]]
         for thread in self._threads:
             thread.start()
 
@@ -132,8 +135,9 @@ class Daemon:
         if self.alive:
             self._process.kill()
         self.wait()
-        self._process.stdout.close()
-        self._process.stderr.close()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
 
 
 class Board:

@@ -264,4 +264,4 @@ class Town(RuleBasedStateMachine):
 
 
 TestTown = Town.TestCase
-TestTown.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestTown.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
