@@ -102,6 +102,8 @@ def test_the_configuration_of_each_kind_of_board(town):
     assert (bridge["kid"], bridge["service"], bridge["sensors"], bridge["role"]) == (None, None, {}, "bridge")
     bay = config.board_config(town, town.boards["bay-ecole"])
     assert bay["sensors"]["field"] == {"driver": "qmc5883l", "i2c": 0, "sda": 8, "scl": 9, "address": 13}
+    buoy = config.board_config(town, town.boards["buoy-large"])
+    assert buoy["settings"] == {"record_s": 1024, "home_lat_e5": 4865702, "home_lon_e5": -278560}
     files = config.board_files(town, town.boards["bin-quai"], {"0002": "AB" * 16})
     assert json.loads(files["secret.json"]) == {"kid": "0002", "secret": "ab" * 16, "uid": "e6614c311b7e6a10"}
     assert json.loads(files["config.json"])["board"] == "bin-quai"

@@ -31,11 +31,20 @@ def board_config(inv: Inventory, board: Board) -> dict[str, Any]:
         "radio": _radio(board),
         "plan": _plan(board),
         "service": board.service,
-        "settings": dict(board.settings),
+        "settings": _settings(inv, board),
         "sensors": {part: {"driver": s.driver, **s.wiring} for part, s in board.sensors.items()},
         "battery": dict(board.battery) if board.battery else None,
         "led": board.led,
     }
+
+
+def _settings(inv: Inventory, board: Board) -> dict[str, Any]:
+    """The entry's settings; where the service has a home and the entry names none, the board's place is it."""
+    settings = dict(board.settings)
+    if board.service and "home_lat_e5" in inv.presets.services[board.service].settings:
+        settings.setdefault("home_lat_e5", board.position.lat_e5)
+        settings.setdefault("home_lon_e5", board.position.lon_e5)
+    return settings
 
 
 def _radio(board: Board) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from .propagation import (
     EXPONENT,
     FADING_DB,
     LOSS_1M_DB,
+    SEA_EXPONENT,
+    SEA_SHADOW_DB,
     NOISE_FIGURE_DB,
     SHADOW_DB,
     capture_share,
@@ -46,11 +48,12 @@ CUT = "cut"  # the sender stopped in the middle of the frame
 class Station:
     """One antenna of the town."""
 
-    def __init__(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float) -> None:
+    def __init__(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float, afloat: bool) -> None:
         self.chip = chip
         self.name = name
         self.x_m, self.y_m = x_m, y_m
         self.antenna_dbi = antenna_dbi
+        self.afloat = afloat
         self.sending_until_us = -1
 
 
@@ -96,11 +99,11 @@ class Ether:
         self._links: dict[tuple[str, str], float] = {}
         self._flights: list[Flight] = []  # in the air, or over but still overlapped by one that is
 
-    def attach(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float = 0) -> None:
-        """Put the antenna of `chip` at this place; the name is unique."""
+    def attach(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float = 0, afloat: bool = False) -> None:
+        """Put the antenna of `chip` at this place, on land or `afloat`; the name is unique."""
         if name in self.stations:
             raise ValueError(f"two stations named {name}")
-        self.stations[name] = self._by_chip[id(chip)] = Station(chip, name, x_m, y_m, antenna_dbi)
+        self.stations[name] = self._by_chip[id(chip)] = Station(chip, name, x_m, y_m, antenna_dbi, afloat)
 
     def detach(self, name: str) -> None:
         """Take a station away; a frame that it is sending breaks off."""
@@ -120,8 +123,10 @@ class Ether:
         loss = self._links.get(key)
         if loss is None:
             distance_m = math.hypot(a.x_m - b.x_m, a.y_m - b.y_m)
-            shadow = random.Random(f"{self._seed}/{key[0]}/{key[1]}").gauss(0, self.shadow_db)
-            loss = path_loss_db(distance_m, self.exponent, self.loss_1m_db) + shadow - a.antenna_dbi - b.antenna_dbi
+            sea = a.afloat or b.afloat
+            spread_db, exponent = (SEA_SHADOW_DB, SEA_EXPONENT) if sea else (self.shadow_db, self.exponent)
+            shadow = random.Random(f"{self._seed}/{key[0]}/{key[1]}").gauss(0, spread_db)
+            loss = path_loss_db(distance_m, exponent, self.loss_1m_db) + shadow - a.antenna_dbi - b.antenna_dbi
             self._links[key] = loss
         return loss
 

@@ -67,7 +67,8 @@ class Members:
         wires, chip = circuit.build(self.clock, board, around, self._seed, self.ether)
         if chip is not None and board.radio is not None:
             east_m, north_m = metres(self._origin, board.position)
-            self.ether.attach(chip, board.name, east_m, north_m, board.radio.antenna_dbi)
+            afloat = board.service == "buoy"
+            self.ether.attach(chip, board.name, east_m, north_m, board.radio.antenna_dbi, afloat)
         name, ledger = board.name, self.ledger
         spec = fleet.spec(self.town, board, self._folder, self._seed)
         cable: Cable | None = None

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 
 LOSS_1M_DB = 31.2  # free space, 868 MHz, isotropic antennas
-EXPONENT = 2.9  # streets
+EXPONENT = 3.3  # streets, antennas low: 130 dB at a kilometre; 129 were measured in Oulu (Petajajarvi 2015)
 SHADOW_DB = 6.0  # standard deviation from link to link
-FADING_DB = 1.0  # from frame to frame
+SEA_EXPONENT = 2.7  # over water to an antenna half a metre above it: 125 dB at 2.9 km, as the two-ray law says
+SEA_SHADOW_DB = 2.0
+FADING_DB = 3.5  # standard deviation from frame to frame, cars and people about
 NOISE_FIGURE_DB = 6.0
 CAPTURE_DB = 6.0
 
