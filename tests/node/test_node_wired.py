@@ -93,8 +93,11 @@ def test_an_answer_for_another_boot_confirms_nothing(desk):
         + """
 d = Desk(config())
 d.after(1000, lambda: d.host.say(link.handled(40)))
+waiting = []
+d.after(1500, lambda: waiting.append(len(d.app.board.outbox.waiting)))
 d.after(2000, lambda: d.host.say(link.handled(2)))
 d.run(2001)
+assert waiting == [2]
 print(len(d.host.of(1)), len(d.app.board.outbox.waiting))
 """
     )
