@@ -66,6 +66,7 @@ class Process(Handlers):
         self.boots = 0
         self.exit_code: int | None = None  # 0 ended by itself, 1 by Ctrl-C, 2 by an exception
         self.on_output = on_output
+        self.on_spawn: Callable[[int], object] = lambda pid: None
         self._on_fault = on_fault
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: BinaryIO | None = None
@@ -129,6 +130,7 @@ class Process(Handlers):
         os.close(stdin)
         os.close(stdout)
         self.line.started()
+        self.on_spawn(self._process.pid)
 
     def _first(self) -> None:
         request = self._receive()

@@ -17,6 +17,7 @@ from tools.twin import books, fleet
 from tools.twin.broker import Embedded, Proxy
 from tools.twin.circuit import EPOCH_UNIX_S
 from tools.twin.clock import FOREVER_US, Clock, ClockFile
+from tools.twin.core import Core
 from tools.twin.daemon import Daemon, KillPlan, write_config, write_keys
 from tools.twin.ether import Ether
 from tools.twin.ledger import Ledger
@@ -71,6 +72,7 @@ class Town:
         self._stack = contextlib.ExitStack()
         self._rng = random.Random(f"{options.seed}/town")
         self._next_look = 0.0
+        self._core = Core()
 
     # -- beginning and end
 
@@ -94,7 +96,10 @@ class Town:
         self._make_members()
         self.view.begin(self)
         self._start_daemon()
+        self._core.take()
+        self._stack.callback(self._core.free)
         for member in self.members:
+            member.process.on_spawn = self._core.keep
             member.process.power_on(BOOT_US + member.on_us)
         self.begun = self._wall0 = time.monotonic()
 
@@ -146,6 +151,7 @@ class Town:
     def _daemon_up(self) -> None:
         self._down = False
         self.daemon.start()
+        self._core.free(self.daemon.pid or 0)
         for cable in self.cables:
             if not cable.opened(_OPEN_S) and self.daemon.up:
                 what = f"the daemon did not open the port of {cable.name} within {_OPEN_S:.0f} s"
