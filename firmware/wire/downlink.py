@@ -8,7 +8,7 @@ from .seal import unseal
 
 _DOWNLINK_MAX = const(128)
 # What an answer can ask of a board. Other keys are for a later firmware, which judges them itself.
-_TYPES = {TIME: int, INTERVAL: int, MORE: bool, COMMAND: int}
+_TYPES: dict = {TIME: int, INTERVAL: int, MORE: bool, COMMAND: int}
 
 
 def accept_downlink(keys, buf, last_piv):
