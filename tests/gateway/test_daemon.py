@@ -126,8 +126,8 @@ def test_unplugged_and_back_while_another_port_works(tmp_path, bridge, broker, s
     (tmp_path / "b").mkdir()
     second = start(desk.Files(tmp_path / "b", {"bridge": bridge.path, "spare": tmp_path / "none"}).write())
     desk.until(lambda: second.said("port", board="bridge", state="port_busy"))
-    assert "another program holds the port" in second.stderr
-    assert second.said("port", board="spare", state="no_port")
+    desk.until(lambda: "another program holds the port" in second.stderr)
+    desk.until(lambda: second.said("port", board="spare", state="no_port"))
     first.kill()
     desk.until(lambda: second.said("port", board="bridge", state="open"))
 

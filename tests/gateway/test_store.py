@@ -4,6 +4,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import gatedesk as desk
 import pytest
@@ -265,3 +266,48 @@ class Town(RuleBasedStateMachine):
 
 TestTown = Town.TestCase
 TestTown.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+
+
+REAL_DISK = """
+import sys
+from pathlib import Path
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_store import HostError, Store, _fill
+folder = Path(sys.argv[2])
+filler = folder / "filler"
+filler.write_bytes(bytes(400_000))
+store = Store(folder / "store.db")
+n = 0
+try:
+    while n < 1e6:
+        _fill(store, range(n + 1, n + 101))
+        n += 100
+except HostError as error:
+    print(error.name, len(store.rows(0, 10**6)) == n > 0)
+store.shrink_log()
+try:
+    while n < 1e6:
+        _fill(store, range(n + 1, n + 101))
+        n += 100
+except HostError as error:
+    print(error.name, len(store.rows(0, 10**6)) == n)
+filler.unlink()
+_fill(store, range(n + 1, n + 101))
+store.close()
+print(len(Store(folder / "store.db").rows(0, 10**6)) == n + 100)
+"""
+
+
+@pytest.mark.produces("disk_full")
+def test_a_disk_that_is_really_full(tmp_path):
+    """A file system of 1 MB in a user namespace: named, nothing half written, and on it goes when there is room."""
+    inside = 'mount -t tmpfs -o size=1m t "$3" && exec "$0" -c "$1" "$2" "$3"'
+    command = ["unshare", "-rm", "sh", "-c", inside, sys.executable, REAL_DISK, str(Path(__file__).parent), str(tmp_path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("no `unshare` on this machine: no small file system can be made without root")
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip(f"no small file system can be made here: {done.stderr.strip()}")
+    assert done.stdout.split("\n") == ["disk_full True", "disk_full True", "True", ""], done.stderr
