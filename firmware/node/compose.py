@@ -13,22 +13,22 @@ from firmware.wire.quantities import (
     RESET_CAUSE,
     SCALARS,
     STEP,
-    TOKEN,
 )
 
 
 def with_repeat(payload, before, step_s):
     """Return `payload` with the reading before it in arrays of two; None where the two have nothing in common.
 
-    step_s: seconds between the two readings, at least 1. Control keys, quantities of one moment, the battery and
-    unknown keys are never in arrays.
+    step_s: seconds between the two readings, at least 1. Control keys, quantities of one moment, the battery and bytes
+    are never in arrays.
     """
     out = None
     for key, value in payload.items():
         old = before.get(key)
-        if type(old) is type(value) and BATTERY < key <= TOKEN and key not in SCALARS:
+        kind = type(value)
+        if kind is type(old) and kind in (int, bool) and key > BATTERY and key not in SCALARS:
             out = out or dict(payload)
-            out[key] = [old, value] if type(value) is bool else [old, value - old]
+            out[key] = [old, value] if kind is bool else [old, value - old]
     if out:
         out[STEP] = step_s
         out[REPEATS] = 1

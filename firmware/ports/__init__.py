@@ -2,19 +2,16 @@
 
 Each port module has
     unique_id() -> str        the chip's id, lower-case hex
-    reset_cause() -> int      one of the numbers below, sent under key -4
+    reset_cause() -> int      sent under key -4: 0 unknown, 1 power, 2 reset pin, 3 watchdog, 4 deep sleep, 5 soft reset
     adc(pin)                  (read, factor, divisor): mV at an analogue pin = read() * factor // divisor
     retained() -> bytes       what `retain` stored before a reset, b"" after a power loss
-    retain(data)              keep at most RETAIN_MAX bytes over a reset (not over a power loss)
+    retain(data)              keep at most 11 bytes over a reset (not over a power loss)
     watchdog(timeout_ms)      an object with feed()
     sleep_ms(ms)              the deepest sleep that keeps RAM; the serial line is deaf meanwhile
     count_pulses(pin)         DeviceError("config"): no port counts pulses yet
 """
 
 import sys
-
-UNKNOWN, POWER_ON, RESET_PIN, WATCHDOG, DEEP_SLEEP, SOFT_RESET = range(6)
-RETAIN_MAX = 11
 
 
 def port():

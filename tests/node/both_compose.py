@@ -76,9 +76,10 @@ def check_booleans_are_themselves_and_never_mixed_with_numbers():
     assert [e[3] for e in entries(payload, 2)] == [{OCCUPIED: False, STATE_TIME: 1847}, {OCCUPIED: True, STATE_TIME: 0}]
 
 
-def check_an_unknown_quantity_is_a_scalar():
-    payload = made({99: 5, FILL: 2}, before={99: 4, FILL: 2}, step_s=5)
-    assert payload[99] == 5
+def check_bytes_are_a_scalar():
+    payload = made({99: b"new", FILL: 2}, before={99: b"old", FILL: 2}, step_s=5)
+    assert payload[99] == b"new"
+    assert payload[FILL] == [2, 0]
 
 
 def check_without_a_true_step_there_is_no_repeat():
