@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from firmware.wire import hdlc, link
+from tools.twin.broker import Embedded
 from tools.twin.town import Options, Town
 from tools.twin.view import View
 
@@ -49,7 +50,7 @@ def only(folder, *names):
     yaml = YAML(typ="safe", pure=True)
     data = yaml.load(BOARDS)
     data["boards"] = {name: data["boards"][name] for name in names}
-    path = folder / "some.yaml"
+    path = folder / f"{names[0]}.yaml"
     with path.open("w") as file:
         yaml.dump(data, file)
     return path
@@ -136,6 +137,20 @@ def test_foreign_and_forged_frames_are_counted_by_name(tmp_path):
     counters = books["daemon"]["counters"]
     assert (counters["version"], counters["kid"]) == (1, 2)  # 0001 is a board of this site, and not of this town
     assert books["boards"]["bin-quai"]["read_back"] >= 2
+
+
+def test_a_broker_that_is_already_there(tmp_path):
+    (tmp_path / "broker").mkdir()
+    broker = Embedded(tmp_path / "broker")
+    try:
+        path = only(tmp_path, "bin-capitainerie")
+        for run in ("first", "second"):  # what the first left there is not the second's
+            (tmp_path / run).mkdir()
+            town, books = lived(tmp_path / run, inventory=path, seconds=20, broker=broker.url)
+            balanced(books)
+            assert town.reader.count() == 2
+    finally:
+        broker.close()
 
 
 # -- the whole town
@@ -232,7 +247,7 @@ def test_ctrl_c_ends_everything_and_says_the_totals(tmp_path):
 def test_what_cannot_begin_is_named(tmp_path):
     for arguments, says in (
         (["--inventory", str(tmp_path / "none.yaml")], "none.yaml:1:1: cannot be read"),
-        (["--inventory", str(only(tmp_path, "bin-quai"))], "bad_inventory"),  # nobody on the gateway's ports
+        (["--inventory", str(only(tmp_path, "bin-quai"))], "no radio bridge"),
         (["--inventory", str(only(tmp_path, "bin-capitainerie")), "--broker", "mqtt://127.0.0.1:1"], "broker_refused"),
     ):
         child = command(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ class Reader:
     Raises HostError (broker_refused) when there is no broker within 5 s.
     """
 
-    def __init__(self, url: str, topic: str = "jourdain/#") -> None:
+    def __init__(self, url: str, topic: str) -> None:
         self.seen: dict[tuple[str, str, int], dict[str, Any]] = {}
         self.messages = 0
         self.again = 0
@@ -68,7 +69,8 @@ class Reader:
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         parts = urlsplit(url)
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "jourdain-twin-reader", protocol=MQTTProtocolVersion.MQTTv5)
+        name = f"jourdain-twin-reader-{os.getpid()}-{id(self):x}"  # two of one name would throw each other out
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_connect = self._connected
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._message

@@ -84,6 +84,8 @@ class Town:
         self.ether = Ether(self.clock, random.Random(f"{options.seed}/ether"))
         self.ether.on_outcome = self.ledger.outcome
         url = options.broker
+        if url is not None and not url.startswith("mqtt://"):
+            raise HostError("bad_config", "the twin takes a broker without TLS, mqtt://host[:port]", url)
         if url is None:
             embedded = Embedded(folder)
             self._stack.callback(embedded.close)
@@ -91,7 +93,8 @@ class Town:
         self.url = url
         self.proxy = Proxy(url)
         self._stack.callback(self.proxy.close)
-        self.reader = Reader(url)
+        site = self.fleet.inventory.gateways[self.fleet.gateway].site
+        self.reader = Reader(url, f"jourdain/{site}/{self.fleet.gateway}/senml")
         self._stack.callback(self.reader.close)
         self._make_members()
         self.view.begin(self)
