@@ -18,9 +18,9 @@ from .propagation import (
     EXPONENT,
     FADING_DB,
     LOSS_1M_DB,
+    NOISE_FIGURE_DB,
     SEA_EXPONENT,
     SEA_SHADOW_DB,
-    NOISE_FIGURE_DB,
     SHADOW_DB,
     capture_share,
     dbm,
@@ -48,7 +48,7 @@ CUT = "cut"  # the sender stopped in the middle of the frame
 class Station:
     """One antenna of the town."""
 
-    def __init__(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float, afloat: bool) -> None:
+    def __init__(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float, *, afloat: bool) -> None:
         self.chip = chip
         self.name = name
         self.x_m, self.y_m = x_m, y_m
@@ -99,11 +99,11 @@ class Ether:
         self._links: dict[tuple[str, str], float] = {}
         self._flights: list[Flight] = []  # in the air, or over but still overlapped by one that is
 
-    def attach(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float = 0, afloat: bool = False) -> None:
+    def attach(self, chip: Any, name: str, x_m: float, y_m: float, antenna_dbi: float = 0, *, afloat: bool = False) -> None:
         """Put the antenna of `chip` at this place, on land or `afloat`; the name is unique."""
         if name in self.stations:
             raise ValueError(f"two stations named {name}")
-        self.stations[name] = self._by_chip[id(chip)] = Station(chip, name, x_m, y_m, antenna_dbi, afloat)
+        self.stations[name] = self._by_chip[id(chip)] = Station(chip, name, x_m, y_m, antenna_dbi, afloat=afloat)
 
     def detach(self, name: str) -> None:
         """Take a station away; a frame that it is sending breaks off."""

@@ -68,7 +68,7 @@ class Members:
         if chip is not None and board.radio is not None:
             east_m, north_m = metres(self._origin, board.position)
             afloat = board.service == "buoy"
-            self.ether.attach(chip, board.name, east_m, north_m, board.radio.antenna_dbi, afloat)
+            self.ether.attach(chip, board.name, east_m, north_m, board.radio.antenna_dbi, afloat=afloat)
         name, ledger = board.name, self.ledger
         spec = fleet.spec(self.town, board, self._folder, self._seed)
         cable: Cable | None = None
