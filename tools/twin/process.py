@@ -217,8 +217,8 @@ class Process(Handlers):
 
     def feed(self, data: bytes) -> None:
         """Bytes arrive at the board's serial line, now. Ctrl-C becomes an interrupt, as the MicroPython REPL has it."""
-        if self._process is None:
-            return
+        if self._process is None or (self._start is not None and self._start.alive):
+            return  # nobody is there yet
         if b"\x03" in data:
             data = data.replace(b"\x03", b"")
             self._interrupt = True
