@@ -83,15 +83,7 @@ class Receiver:
         self._group = group = Group(None if known else self._boot, counts=dict(self._counts))
         self._taken = taken = Taken()
         before = [(source, source.numbering.save()) for source in self._sources]
-        for source, at_s, proto, body in items:
-            if proto == PROTO_MESSAGE:
-                self._message(source, at_s, body)
-            elif proto == PROTO_FRAME:
-                self._frame(source, at_s, body, None, None)
-            elif proto == OPENED:
-                source.opened()
-            elif proto == COUNT:
-                group.count(body.decode())
+        self._judge(items)
         for source, state in before:
             self._line(source, state)
         try:
@@ -105,6 +97,17 @@ class Receiver:
         self._counts = {}
         taken.readings = len(group.readings)
         return taken
+
+    def _judge(self, items: Iterable[Item]) -> None:
+        for source, at_s, proto, body in items:
+            if proto == PROTO_MESSAGE:
+                self._message(source, at_s, body)
+            elif proto == PROTO_FRAME:
+                self._frame(source, at_s, body, None, None)
+            elif proto == OPENED:
+                source.opened()
+            elif proto == COUNT:
+                self._group.count(body.decode())
 
     def _line(self, source: Source, before: dict[str, Any]) -> None:
         """What a line's numbers say at the end of a group."""

@@ -11,12 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from firmware.wire.host.receiver import Context
 from firmware.wire.host.window import Window
 from firmware.wire.seal import Keys
 from gateway.errors import HostError
+
+T = TypeVar("T")
 
 SCHEMA = Path(__file__).parent / "schema"
 _PIV = 4
@@ -145,28 +147,43 @@ class Store:
             script = files[number].read_text(encoding="utf-8")
             self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
         self._pages = int(max_mb * 1e6 / run("PRAGMA page_size").fetchone()[0])
-        run(f"PRAGMA max_page_count = {self._pages}")
+        self._limit(self._pages)
 
     def close(self) -> None:
         self._db.close()
 
-    def _transaction(self, work: Callable[[], Any], point: str, reserve: int = _RESERVE) -> Any:
-        """Run `work` as one transaction. `reserve`: pages above the limit, so that a full store can still be emptied."""
+    def _transaction(self, work: Callable[[], T], point: str, *, must: bool = True) -> T:
+        """Run `work` as one transaction. `must`: it may go beyond the limit, so that a full store can still be emptied."""
         try:
-            self._db.execute(f"PRAGMA max_page_count = {self._pages + reserve}")
-            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                result = self._attempt(work, point)
+            except sqlite3.OperationalError as error:
+                if not must or error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                self._limit(self._pages + _RESERVE)
+                try:
+                    result = self._attempt(work, point)
+                finally:
+                    self._limit(self._pages)
+        except sqlite3.Error as error:
+            raise _named(error, self.path) from error
+        self._point(point + "-done")
+        return result
+
+    def _attempt(self, work: Callable[[], T], point: str) -> T:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
             result = work()
             self._point(point)
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException:
             if self._db.in_transaction:
                 self._db.rollback()
-            raise _named(error, self.path) from error
-        except BaseException:
-            self._db.rollback()
             raise
-        self._point(point + "-done")
         return result
+
+    def _limit(self, pages: int) -> None:
+        self._db.execute(f"PRAGMA max_page_count = {pages}")
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -188,7 +205,7 @@ class Store:
 
     def write(self, group: Group) -> None:
         """Commit what was heard: all or nothing, synced when this returns."""
-        self._transaction(lambda: self._write(group), "heard", 0)
+        self._transaction(lambda: self._write(group), "heard", must=False)
 
     def _write(self, group: Group) -> None:
         many = self._db.executemany
@@ -216,7 +233,7 @@ class Store:
             self._db.execute("DELETE FROM undated WHERE boot = ?", (boot,))
             return int(moved)
 
-        return int(self._transaction(work, "dated"))
+        return self._transaction(work, "dated")
 
     def undated(self, boot: str) -> int:
         """Readings of this boot that wait for a date."""
@@ -249,7 +266,7 @@ class Store:
             self._deliver(upstream, {kid: (0, 0, n.frames, n.readings) for kid, n in again.items()})
             return int(number)
 
-        return int(self._transaction(work, "handed"))
+        return self._transaction(work, "handed")
 
     def mark(self, upstream: str, upto: int, sent: Mapping[bytes, Tally]) -> None:
         """The broker has acknowledged every row up to id `upto`; `sent`: what of it is acknowledged only now."""
@@ -287,7 +304,7 @@ class Store:
                 (upto, limit),
             ).rowcount
 
-        return int(self._transaction(work, "pruned"))
+        return self._transaction(work, "pruned")
 
     def shrink_log(self) -> None:
         """Move the write-ahead log into the database and give its room back; quietly, when even that has no room."""

@@ -289,14 +289,14 @@ def test_port_events_are_counted_in_their_order(bench):
 def test_a_store_without_room_changes_nothing_and_the_same_group_comes_again(bench):
     bench.take(desk.frame(1, 1, {3: 1}))
     before = bench.books
-    bench.store._pages = bench.store._db.execute("PRAGMA page_count").fetchone()[0]
+    bench.store._limit(bench.store._db.execute("PRAGMA page_count").fetchone()[0])
     group = [desk.frame(1, piv, {3: 1}) for piv in range(2, 400)] + [desk.frame(1, 399, {3: 1}), b"?"]
     with pytest.raises(HostError) as caught:
         bench.take(*group)
     assert caught.value.name == "disk_full"
     assert bench.books == before
     assert bench.receiver.kids[b"\0\1"].window.highest == 1
-    bench.store._pages *= 100
+    bench.store._limit(10_000)
     bench.seq = 1
     assert bench.take(*group).handled == {bench.source: 401}
     assert bench.books == ({"0001": (400, 1, 399, 399, 0, 0, 0, 0, 0)}, {"short": 1})
