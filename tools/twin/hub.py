@@ -140,7 +140,7 @@ class Cable:
         """Wait, in wall time, until the daemon has opened the port and said something."""
         deadline = time.monotonic() + timeout_s
         while not self.pump():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not self.up():
                 return False
             select.select([self._master], [], [], 0.02)
             self.idle()

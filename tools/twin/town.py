@@ -243,6 +243,9 @@ class Town:
     def drain(self) -> None:
         """Let what is under way arrive: nodes stop at a quiet moment, then the bridge, then the daemon, when all is read back."""
         self.view.note("the town ends; what is under way is drained")
+        if self.kills.left and self.daemon.up:
+            self._kill(self.daemon.starts)  # its moment did not come; the last life is to live
+        self.kills.left = 0
         limit_us = self.clock.now_us + _QUIET_US
         nodes = [member for member in self.members if member.board.role == "node"]
         for group in (nodes, [member for member in self.members if member.board.role != "node"]):
