@@ -83,11 +83,3 @@ def pytest_terminal_summary(terminalreporter, config):
         wall = _spent[share] / workers
         over = "   OVER ITS SHARE" if wall > budget else ""
         terminalreporter.write_line(f"{share:24}{wall:7.1f} s of {budget} s{over}")
-
-
-# `make soak` asks for more examples of every property than `make test` has time for.
-if "JOURDAIN_EXAMPLES" in os.environ:
-    import hypothesis
-
-    hypothesis.settings.register_profile("soak", max_examples=int(os.environ["JOURDAIN_EXAMPLES"]), deadline=None)
-    hypothesis.settings.load_profile("soak")

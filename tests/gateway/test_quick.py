@@ -1,7 +1,8 @@
 """The quick reading of payloads says what the reference says: same map, same readings, same error."""
 
 import cbor2
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firmware.wire import cbor, quantities
@@ -42,7 +43,7 @@ def _same(payload, piv=70):
         assert [list(map(type, e[3].values())) for e in one.entries] == [list(map(type, e[3].values())) for e in other.entries]
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(ANY | LIKELY, st.sampled_from([1, 2, 70, 2**32 - 1]))
 @example({1: [3700, 1], -8: 900, -9: 1}, 70)
 @example({1: [3700, 1], -8: 900, -9: 1}, 1)
@@ -61,7 +62,7 @@ def test_maps(payload, piv):
         _same(data, piv)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.binary(max_size=40))
 @example(bytes.fromhex("bf0102ff"))  # indefinite
 @example(bytes.fromhex("a201020103"))  # a key twice

@@ -1,6 +1,7 @@
 """The duty ledger under arbitrary traffic: no hour carries more than its duty, no boot more than one frame at once."""
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.radio.ledger import HOUR_MS, NEVER_MS, Ledger
@@ -35,7 +36,7 @@ def on_air_us(sent, from_ms, to_ms):
     return sum(max(0, min(to_ms * 1000, s * 1000 + a) - max(from_ms * 1000, s * 1000)) for s, a in sent)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from([1000, 10000, 100000]), traffic)
 def test_no_hour_exceeds_its_duty(duty_ppm, wishes):
     sent = greedy(duty_ppm, wishes)
@@ -44,7 +45,7 @@ def test_no_hour_exceeds_its_duty(duty_ppm, wishes):
             assert on_air_us(sent, from_ms, from_ms + HOUR_MS) <= duty_ppm * 3600
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from([1000, 10000, 100000]), traffic)
 def test_after_a_boot_one_frame_and_the_duty_rate(duty_ppm, wishes):
     sent = greedy(duty_ppm, wishes)

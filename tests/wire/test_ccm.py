@@ -7,7 +7,8 @@ from pathlib import Path
 import host_vectors
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.wire.errors import WireError
@@ -62,7 +63,7 @@ def test_random_in_micropython(mp, tmp_path):
 _messages = st.tuples(st.binary(min_size=13, max_size=13), st.binary(min_size=1, max_size=46), st.binary(max_size=255))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(min_size=16, max_size=16), st.lists(_messages, max_size=4))
 def test_boards_seal_as_hosts_do(key, messages):
     """One object for all messages of a key, as on a board: what the CBC object remembers must not show."""

@@ -7,7 +7,8 @@ from zlib import crc32
 import both_window
 import cbor2
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.wire import cbor, hdlc, quantities, seal
@@ -19,8 +20,8 @@ from firmware.wire.host.hdlc import Decoder as HostDecoder
 from firmware.wire.host.payload import entries
 from firmware.wire.host.window import Window
 
-FEW = settings(max_examples=80, deadline=None)
-MANY = settings(max_examples=200, deadline=None)
+FEW = examples(80)
+MANY = examples(200)
 
 integers = st.one_of(st.integers(-300, 300), st.integers(-(1 << 64), (1 << 64) - 1))
 scalars = st.one_of(integers, st.booleans(), st.binary(max_size=30), st.text(max_size=30))
