@@ -19,7 +19,7 @@ from firmware.wire import link
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from gateway import keys as keyfile
 from gateway.clock import EARLIEST_UNIX_S, Clock, boot_id
-from gateway.config import Config, SerialPort
+from gateway.config import Config, SerialPort, Upstream
 from gateway.errors import Fault, FaultsError, HostError, did_you_mean
 from gateway.events import Events
 from gateway.ingress.serial import Line
@@ -60,6 +60,11 @@ def check(config: Config, inventory: Inventory) -> None:
             faults.append(config.fault(where, f'"{port.board}" is no radio bridge and has no serial link'))
         elif board.gateway not in (None, name):
             faults.append(config.fault(where, f'"{port.board}" belongs to gateway "{board.gateway}"'))
+    for index, upstream in enumerate(config.upstream):
+        for key in ("password_file", "ca_file"):
+            file = getattr(upstream, key)
+            if file is not None and not config.path(file).is_file():
+                faults.append(config.fault(("upstream", index, key), f"there is no file {config.path(file)}"))
     if faults:
         raise FaultsError("bad_config", faults)
 
@@ -111,7 +116,8 @@ class Daemon:
             loop.add_signal_handler(name, self._stop.set)
         self._lines = {s: self._line(s, port) for s, port in zip(self._sources, self._config.serial, strict=True)}
         self._pumps = [
-            Pump(c, self._names, self._store, self._in_store, self._clock, on_event=self._event) for c in self._config.upstream
+            Pump(self._whole(c), self._names, self._store, self._in_store, self._clock, on_event=self._event)
+            for c in self._config.upstream
         ]
         lines = [asyncio.create_task(line.run()) for line in self._lines.values()]
         pumps = [asyncio.create_task(pump.run()) for pump in self._pumps]
@@ -132,6 +138,11 @@ class Daemon:
             await self._in_store(self._store.close)
             self._thread.shutdown()
             log.info("gateway %s: stopped", self._config.gateway.name)
+
+    def _whole(self, upstream: Upstream) -> Upstream:
+        """With the paths of its files made absolute."""
+        files = {key: getattr(upstream, key) for key in ("password_file", "ca_file")}
+        return upstream.model_copy(update={key: self._config.path(file) for key, file in files.items() if file})
 
     async def _finish(self, pumps: list[asyncio.Task[None]]) -> None:
         for line in self._lines.values():

@@ -28,7 +28,7 @@ class Events:
         if self._missed:
             event = {**event, "missed": self._missed}
         try:
-            self._queue.put_nowait(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+            self._queue.put_nowait(json.dumps(event, separators=(",", ":"), default=str).encode() + b"\n")
             self._missed = 0
         except queue.Full:
             self._missed += 1

@@ -35,6 +35,7 @@ OPENED, COUNT = -1, -2
 Event = dict[str, Any]
 How = tuple[int, int | None, int | None, str]  # heard_ms, rssi_dbm, snr_x4, channel
 
+_EARLIEST_MS = -(2**60)  # the protocol limits neither age nor step, the store does
 _QUIET_S = 60.0  # between two log lines of the same alarm; every one is counted
 KINDS = ("direct", "repeat", "fills", "opaque")
 
@@ -114,7 +115,9 @@ class Receiver:
         numbering = source.numbering
         if source.board in self._group.links:
             self._group.links[source.board] = numbering.pack()
-        if numbering.handled is not None and numbering.handled != before["handled"]:
+        # Said once more when the board sends it again: the last acknowledgement did not arrive.
+        news = numbering.handled != before["handled"] or numbering.begun != before["begun"]
+        if news and numbering.handled is not None:
             self._taken.handled[source] = numbering.handled
         if numbering.gaps != before["gaps"] and not numbering.synced:
             self._taken.asks.append(source)
@@ -197,7 +200,7 @@ class Receiver:
             unix_ms -= source.airtime_ms(len(frame))
         known = accepted.map
         if AGE in known:
-            unix_ms -= 1000 * known[AGE]
+            unix_ms = max(unix_ms - 1000 * known[AGE], _EARLIEST_MS)
         if ERROR in known:
             self._device_error(kid, known[ERROR])
         how = (heard_ms, rssi_dbm, snr_x4, source.board)
@@ -218,7 +221,7 @@ class Receiver:
         bottom = kid.window.highest - kid.window.width
         last = len(entries) - 1
         for index, (piv, kind, offset_s, values) in enumerate(entries):
-            unix_ms = newest_ms - offset_s * 1000
+            unix_ms = max(newest_ms - offset_s * 1000, _EARLIEST_MS)
             if kind == wire_payload.REPEAT:
                 if piv in recovered or piv <= bottom:
                     continue
@@ -292,4 +295,4 @@ class Receiver:
 
 
 def _whole(value: object) -> bool:
-    return value is None or type(value) is int
+    return value is None or (type(value) is int and -(2**31) <= value < 2**31)

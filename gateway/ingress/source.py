@@ -36,6 +36,7 @@ class Numbering:
         self.handled: int | None = None
         self.gaps = 0  # how often a hello was needed
         self.lost = 0  # numbers that never came
+        self.begun = 0  # how often the board began again after a hello
         self._doubted: int | None = None
         self._doubts = 0
 
@@ -82,6 +83,7 @@ class Numbering:
             self.lost += seq - self.handled - 1
         self.expected = seq + 1
         self.handled = seq
+        self.begun += 1
         self._doubted = None
 
     def _ask(self) -> None:

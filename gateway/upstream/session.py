@@ -40,7 +40,11 @@ class Session:
         self._client_id = client_id
         self._password = password
         self._on_state = on_state
-        self._tls = ssl.create_default_context(cafile=config.ca_file) if config.tls else None
+        try:
+            self._tls = ssl.create_default_context(cafile=config.ca_file) if config.tls else None
+        except (OSError, ssl.SSLError) as error:
+            hint = "it must hold certificates in PEM form"
+            raise HostError("bad_config", f"ca_file cannot be used: {error}", str(config.ca_file), hint) from None
 
     async def run(self, work: Callable[[Publish], Awaitable[None]]) -> None:
         """Connect, `work(publish)` until the connection is lost, wait (longer each time, by chance), again. Ends when

@@ -157,6 +157,11 @@ def test_what_the_inventory_does_not_know(tmp_path):
         (9, '"bin-1" is no radio bridge and has no serial link '),
         (12, '"bridge" belongs to gateway "poste" '),
     ]
+    files.config.write_text(files.text + '[[upstream]]\nurl = "mqtts://x"\nca_file = "ca.pem"\npassword_file = "word"\n')
+    with pytest.raises(FaultsError) as caught:
+        check(config.load(files.config), fleet)
+    missing = [what for line, what in faults(caught) if line > 13]
+    assert missing == [f"there is no file {tmp_path / name} " for name in ("ca.pem", "word")]
     # SF9: 12.25 symbols of preamble, 8, and 5 blocks of 5, each 4.096 ms
     assert airtime_of(fleet.boards["bridge"])(20) == round(45.25 * 4.096)
     assert airtime_of(None)(20) == 0

@@ -264,6 +264,26 @@ def test_messages_that_make_no_sense(bench):
     assert bench.books[1] == {"line_message": len(odd), "line_unknown": 2}
 
 
+def test_numbers_beyond_all_reason(bench):
+    """What the protocol does not limit must not stop the daemon either."""
+    bench.take(desk.frame(1, 1, {3: 1, 14: 2**64 - 1}), desk.frame(1, 2, {3: [1, 1], -8: 2**63}), t_ms=2**64 - 1)
+    for odd in (2**70, 2**63, -(2**31) - 1):
+        message = cbor2.dumps([1, 3, desk.frame(1, 3, {3: 3}), odd, 1, 1])
+        bench.line(hdlc.encode(hdlc.PROTO_MESSAGE, message))
+    bench.line(link.heard(2**64 - 1, desk.frame(1, 3, {3: 3, 30: [[b"x"], {1: "y"}]}), -1, 1, 1))
+    assert bench.books[1] == {"line_message": 3}
+    assert bench.books[0]["0001"].stored == 3
+    assert min(row.unix_ms for row in bench.rows()) == -(2**60)
+
+
+def test_an_acknowledgement_that_was_lost_is_said_again(bench):
+    frame = desk.frame(1, 1, {3: 1})
+    assert bench.take(frame).handled == {bench.source: 1}
+    bench.hello(1)
+    bench.seq = 0
+    assert bench.take(frame).handled == {bench.source: 1}
+
+
 def test_garbage_between_frames_is_counted_and_the_next_frame_is_heard(bench):
     rng = random.Random(4)
     for n in range(60):

@@ -10,6 +10,7 @@ import gatedesk as desk
 import pytest
 
 from gateway.config import Upstream
+from gateway.errors import HostError
 from gateway.upstream import session
 from tools.twin.broker import free_port
 
@@ -202,3 +203,10 @@ def test_a_real_mosquitto(tmp_path):
 def _listens(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.produces("bad_config")
+def test_a_certificate_that_is_none(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(HostError, match="bad_config: ca_file cannot be used"):
+        Stage("mqtts://x", ca_file=tmp_path / "ca.pem")
