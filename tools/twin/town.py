@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sqlite3
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.books import Books, Counts
 from gateway.errors import HostError
-from tools.twin import books, fleet
+from tools.twin import ending, fleet
 from tools.twin.broker import Embedded, Proxy
 from tools.twin.circuit import EPOCH_UNIX_S
 from tools.twin.clock import FOREVER_US, Clock, ClockFile
@@ -30,8 +28,6 @@ BOOT_US = 1_000_000  # the first board gets its power a second after the town be
 _OPEN_S = 30.0  # for the daemon to open its ports
 _SLICE_S = 0.02
 _LAG_S = 0.25  # what is later than this is not caught up: the clock is never faster than its speed
-_QUIET_US = 600_000_000  # longest town time for what is under way at the end
-_DRAIN_S = 60.0
 _DOWN_US = (300_000, 10_000_000)  # how long a killed daemon stays away
 
 
@@ -162,9 +158,10 @@ class Town:
         if self.kills.left:
             # A life whose moment does not come, as while the broker is away, ends from outside.
             span_us = min(self.options.end_us, 3_600_000_000)
-            self.clock.at(self.clock.now_us + span_us // (self.options.kill + 2), self._kill, self.daemon.starts)
+            self.clock.at(self.clock.now_us + span_us // (self.options.kill + 2), self.kill, self.daemon.starts)
 
-    def _kill(self, life: int) -> None:
+    def kill(self, life: int) -> None:
+        """`kill -9` of the daemon, if that life still lasts and is to be killed."""
         if self.daemon.up and self.daemon.starts == life and self.kills.left:
             self.daemon.kill()
             self._look_after_daemon()
@@ -234,100 +231,17 @@ class Town:
                 return False
             time.sleep(min(left_s, _SLICE_S))
 
-    def _run_for(self, us: int) -> None:
+    def run_for(self, us: int) -> None:
+        """Let so much town time pass, whatever the speed."""
         self.clock.run_until(self.clock.now_us + us)
         self._housekeep()
 
     # -- the end
 
     def drain(self) -> None:
-        """Let what is under way arrive: nodes stop at a quiet moment, then the bridge, then the daemon, when all is read back."""
-        self.view.note("the town ends; what is under way is drained")
-        if self.kills.left and self.daemon.up:
-            self._kill(self.daemon.starts)  # its moment did not come; the last life is to live
-        self.kills.left = 0
-        limit_us = self.clock.now_us + _QUIET_US
-        nodes = [member for member in self.members if member.board.role == "node"]
-        for group in (nodes, [member for member in self.members if member.board.role != "node"]):
-            waiting = group
-            while waiting:
-                late = self.clock.now_us > limit_us
-                for member in waiting:
-                    if late or (member.quiet(self.ledger) and (member in nodes or self._bridge_empty())):
-                        self._switch_off(member)
-                waiting = [member for member in waiting if member.process.running]
-                self._run_for(50_000)
-        self.ledger.close()
-        self._drain_daemon()
-
-    def _bridge_empty(self) -> bool:
-        if any(member.chip is not None and member.chip.emission is not None for member in self.members):
-            return False
-        return not any(self.ledger.on_bridge(page) for page in self.ledger.pages.values())
-
-    def _switch_off(self, member: Member) -> None:
-        """Ctrl-C where there is a cable, else cut the power."""
-        if member.cable is not None:
-            member.process.feed(b"\x03")
-            self.clock.run_until(self.clock.now_us + 1_000_000)
-            if member.process.running or member.process.exit_code == 2:
-                self.ledger.faults.append(f"{member.name}: did not end by Ctrl-C")
-        member.process.power_off()
-
-    def _drain_daemon(self) -> None:
-        deadline = time.monotonic() + _DRAIN_S + self.options.cut_s
-        while not self._read_back():
-            if time.monotonic() > deadline:
-                self.surprises["not read back in time"] += 1
-                break
-            self._run_for(250_000)
-            time.sleep(_SLICE_S)
-        code = self.daemon.stop()
-        self.daemon.pump()
-        if code != 0:
-            self.ledger.faults.append(f"the daemon ended with {code}\n{self.daemon.stderr_tail()}")
-
-    def _read_back(self) -> bool:
-        if not self.daemon.up:
-            return False
-        try:
-            with contextlib.closing(Books(self.folder / "store.db")) as store:
-                if store.backlog() or store.waiting():
-                    return False
-                published = sum(counts.readings_published for counts in store.counts().values())
-        except sqlite3.Error:
-            return False
-        return self.reader.count() >= published
-
-    # -- the books
+        """Let what is under way arrive; then nothing of the town runs but the broker."""
+        ending.drain(self)
 
     def books(self) -> dict[str, Any]:
         """The document; `violations` says in words what does not balance."""
-        with contextlib.closing(Books(self.folder / "store.db")) as store:
-            counts, counters = store.counts(), store.counters()
-        read = self.reader.snapshot()
-        boards: dict[str, Any] = {}
-        surprises = self.surprises + Counter(values_that_changed=self.reader.conflicts, unreadable=self.reader.unreadable)
-        for name, page in self.ledger.pages.items():
-            boards[name] = books.board_books(page, counts.get(page.kid, Counts()), read, self.options.kill > 0)
-            surprises += books.compare(page, read)
-        known = {(page.site, page.kid) for page in self.ledger.pages.values()}
-        surprises["strangers"] = sum((site, kid) not in known for site, kid, _ in read)
-        document: dict[str, Any] = {
-            "seed": self.options.seed,
-            "town_seconds": round(self.clock.now_us / 1e6, 3),
-            "wall_seconds": round(time.monotonic() - self.begun, 3),
-            "totals": books.totals(boards),
-            "boards": boards,
-            "surprises": {name: n for name, n in surprises.items() if n},
-            "daemon": {"starts": self.daemon.starts, "killed": self.kills.done, "counters": counters},
-            "cables": {
-                "resent": self.ledger.resent,
-                "late_handled": sum(cable.late_handled for cable in self.cables),
-                "broker_cuts": self.proxy.cuts,
-            },
-            "requests": sum(member.process.calls for member in self.members),
-            "faults": self.ledger.faults,
-        }
-        document["violations"] = books.check(document)
-        return document
+        return ending.document(self)
