@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import tomllib
 import typing
@@ -48,10 +49,13 @@ class SerialPort(_Strict):
 
     @property
     def pace_ms(self) -> int:
-        """Pause between two written pieces: as set, else none on native USB and pseudo terminals, else 60."""
+        """Pause between two written pieces: as set, else none on native USB and pseudo terminals, else 60.
+
+        Looks behind symbolic links (/dev/serial/by-id/...), so it is only known once the port is there.
+        """
         if self.pause_ms is not None:
             return self.pause_ms
-        return 0 if self.port.startswith(_UNPACED) else 60
+        return 0 if os.path.realpath(self.port).startswith(_UNPACED) else 60
 
 
 class Upstream(_Strict):

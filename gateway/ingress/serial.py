@@ -175,6 +175,7 @@ class Line:
 
     async def _write(self, fd: int) -> None:
         """Pieces of at most PIECE bytes, with the configured pause between two."""
+        pause_s = self.config.pace_ms / 1000
         while True:
             if not self._out:
                 self._wake.clear()
@@ -191,8 +192,8 @@ class Line:
                 else:
                     del piece[:done]
                     del self._out[:done]
-            if self.config.pace_ms:
-                await asyncio.sleep(self.config.pace_ms / 1000)
+            if pause_s:
+                await asyncio.sleep(pause_s)
 
 
 async def _writable(fd: int) -> None:

@@ -70,6 +70,8 @@ def test_a_good_file(read, tmp_path):
     ]
     assert config.SerialPort(port="/dev/ttyACM0", board="b", pause_ms=5).pace_ms == 5
     assert config.SerialPort(port="/dev/pts/7", board="b").pace_ms == 0
+    (tmp_path / "by-id").symlink_to("/dev/ttyACM7")
+    assert config.SerialPort(port=str(tmp_path / "by-id"), board="b").pace_ms == 0
 
 
 @pytest.mark.produces("bad_config")
