@@ -41,6 +41,7 @@ def run(config: Path, clock: Path | None, events: bool, verbose: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("gateway.mqtt").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
     settings = configuration.load(config)
     inventory = fleet.load(settings.path(settings.gateway.inventory))
     time: Clock = FileClock(clock) if clock else SystemClock()

@@ -19,7 +19,8 @@ from paho.mqtt.properties import Properties
 from gateway.config import Upstream
 from gateway.errors import HostError
 
-log = logging.getLogger("gateway.upstream")
+# What the client library says by itself: every reset connection as an error. We say it once, in our words.
+library_log = logging.getLogger("gateway.mqtt")
 
 BACKOFF_S = (0.5, 5.0)
 ACK_TIMEOUT_S = 20.0
@@ -88,7 +89,7 @@ class Session:
             keepalive=_KEEPALIVE_S,
             max_inflight_messages=self._config.in_flight,
             tls_context=self._tls,
-            logger=log,
+            logger=library_log,
         )
         # The window is ours: more calls than ten at a time are meant.
         client.pending_calls_threshold = 2 * self._config.in_flight
@@ -186,7 +187,7 @@ async def subscribe(
             clean_start=True,
             keepalive=_KEEPALIVE_S,
             tls_context=ssl.create_default_context(cafile=config.ca_file) if config.tls else None,
-            logger=log,
+            logger=library_log,
         )
         try:
             async with client:
