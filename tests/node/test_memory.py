@@ -12,6 +12,7 @@ asyncio.Event, asyncio.Lock, asyncio.ThreadSafeFlag, asyncio.StreamReader, async
 import binascii, cryptolib, hashlib, io, json, machine, onewire, os, random, select, struct, sys, time
 import slot_run
 
+LOG, MESSAGE, HEARD = 0x23, 0x22, 1  # a slot has no names of constants
 FOLDER, ROLE = {folder!r}, {role!r}
 machine.state["uart"] = True
 
@@ -31,9 +32,9 @@ class Line(io.IOBase):
         # A daemon that acknowledges at once, and asks for a hello now and then.
         from firmware.wire import hdlc, link
         for proto, body in hdlc.Decoder().feed(bytes(data)):
-            if proto == hdlc.PROTO_LOG and body.startswith(b"taken"):
+            if proto == LOG and body.startswith(b"taken"):
                 self.frames += 1
-            elif proto == hdlc.PROTO_MESSAGE and body[1] == link.HEARD:
+            elif proto == MESSAGE and body[1] == HEARD:
                 self.to_board += link.handled(link.parse(body)[1])
                 if self.frames % 10 == 0:
                     self.to_board += link.ask_hello()

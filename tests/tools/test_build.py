@@ -1,5 +1,6 @@
 """What goes onto a board: what it needs, nothing else, compiled once."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from gateway.errors import HostError
 from gateway.presets import presets
-from tools.flash import build, config
+from tools.flash import build, config, constants
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -58,6 +59,54 @@ def test_a_slot_is_bytecode_and_the_second_costs_nothing(town, tmp_path, monkeyp
     assert (tmp_path / "board/a/firmware/wire/frame.mpy").read_bytes() == files["a/firmware/wire/frame.mpy"]
 
 
+PARTS = "from ..wire.errors import const\nALL = (LOW := 1)\nMOST = const(7)\nDEPTH = -2\nLIST = (DEPTH, 3)\n"
+REGS = '"""Registers."""\nGAIN = 0x8AC\n'
+USER = """from . import COUNT
+from .parts import (
+    MOST,
+    DEPTH as DEEP,
+    other,
+)
+from . import regs, parts
+OWN = const(5)
+ALSO = OWN
+SUM = MOST + ALSO
+TWICE = 1
+def use(cmd, n=OWN):
+    return cmd.OWN - DEEP, regs.GAIN, parts.LIST, other(MOST), "MOST \u2264 7", MOST, COUNT
+def change():
+    global TWICE
+    TWICE = 2
+"""
+
+
+def test_constants_are_written_out_and_their_names_go():
+    trees = {"node/parts": ast.parse(PARTS), "node/regs": ast.parse(REGS), "node/__init__": ast.parse("COUNT = 9")}
+    assert constants.constants(trees["node/parts"]) == {"MOST": 7, "DEPTH": -2, "LIST": (-2, 3)}
+    assert constants.holds_nothing_else(trees["node/regs"])
+    assert not constants.holds_nothing_else(trees["node/parts"])
+    got = constants.written_out(USER, "node/user", trees.get).split("\n")
+    assert len(got) == USER.count("\n") + 1, "lines keep their numbers"
+    assert [line for line in got if line] == [
+        "pass",
+        "from .parts import other",
+        "from . import parts",
+        "SUM = 7 + 5",
+        "TWICE = 1",
+        "def use(cmd, n=5):",
+        '    return cmd.OWN - (-2), 2220, (-2, 3), other(7), "MOST \u2264 7", 7, 9',
+        "def change():",
+        "    global TWICE",
+        "    TWICE = 2",
+    ]
+    assert got[12].startswith("    return")
+
+
+def test_a_slot_has_no_module_of_constants(town):
+    for board in town.boards.values():
+        assert not {"wire/quantities", "radio/sx126x/regs"} & set(build.board_modules(board))
+
+
 def test_a_cache_that_cannot_be_written_is_no_fault(town, tmp_path, monkeypatch):
     (tmp_path / "jourdain").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -79,7 +128,7 @@ def test_a_source_that_does_not_compile(tmp_path, monkeypatch):
         with pytest.raises(HostError, match="no module node/gone"):
             build.imports("node/gone")
         with pytest.raises(HostError, match="SyntaxError") as caught:
-            build._compile(tmp_path / "node/bad.py", "firmware/node/bad.py")
+            build._compile((tmp_path / "node/bad.py").read_bytes(), "bad", tmp_path / "node/bad.py")
         assert caught.value.name == "compile"
     finally:
         build.imports.cache_clear()

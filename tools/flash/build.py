@@ -20,6 +20,7 @@ import firmware
 from gateway.errors import HostError
 from gateway.inventory import Board
 from gateway.presets import presets
+from tools.flash.constants import holds_nothing_else, written_out
 from tools.i18n import _
 
 FIRMWARE = Path(firmware.__path__[0])
@@ -131,16 +132,27 @@ def source(module: str) -> Path:
 
 @cache
 def imports(module: str, *, inside: bool = True) -> tuple[str, ...]:
-    """The modules of the firmware that a module imports by name, at its top or (`inside`) in a function."""
+    """The modules of the firmware that a module imports by name, at its top or (`inside`) in a function.
+
+    Without those that hold constants alone, which the build writes out.
+    """
+    tree = _tree(module)
+    if tree is None:
+        raise HostError("compile", _("the firmware has no module {module}").format(module=module), str(source(module)),
+                        _("is the installation complete?"))  # fmt: skip
+    found = dict.fromkeys(_imported(ast.walk(tree) if inside else _top(tree), module))
+    return tuple(other for other in found if not holds_nothing_else(_tree(other) or ast.Module([], [])))
+
+
+@cache
+def _tree(module: str) -> ast.Module | None:
     path = source(module)
     if not path.exists():
-        raise HostError("compile", _("the firmware has no module {module}").format(module=module), str(path),
-                        _("is the installation complete?"))  # fmt: skip
+        return None
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise HostError("compile", str(error.msg), f"{path}:{error.lineno}") from None
-    return tuple(dict.fromkeys(_imported(ast.walk(tree) if inside else _top(tree), module)))
 
 
 def _top(tree: ast.AST) -> Iterator[ast.AST]:
@@ -196,7 +208,7 @@ def compiler_version() -> str:
 @cache
 def bytecode(module: str) -> bytes:
     """A module of the firmware as .mpy. Raises HostError (compile, missing_tool)."""
-    text = source(module).read_bytes()
+    text = written_out(source(module).read_text(encoding="utf-8"), module, _tree).encode()
     # What a traceback shows. A board keeps it for ever, and the last part of the path alone it knows anyway.
     name = module.removesuffix("/__init__").rpartition("/")[2]
     key = hashlib.sha256(b"\0".join((compiler_version().encode(), name.encode(), text))).hexdigest()
@@ -204,7 +216,7 @@ def bytecode(module: str) -> bytes:
     try:
         return kept.read_bytes()
     except OSError:
-        data = _compile(source(module), name)
+        data = _compile(text, name, source(module))
     _keep(kept, data)
     return data
 
@@ -214,10 +226,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jourdain" / "mpy"
 
 
-def _compile(path: Path, name: str) -> bytes:
+def _compile(text: bytes, name: str, path: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mpy"
-        command = [compiler(), "-s", name, "-o", str(out), str(path)]
+        made = Path(folder) / path.name
+        made.write_bytes(text)
+        command = [compiler(), "-s", name, "-o", str(out), str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["mpy-cross failed"]

@@ -1,4 +1,4 @@
-"""SX1261, SX1262, SX1268: registers and tables of the data sheet. Opcodes: commands.py, start.py; interrupts: modem.py."""
+"""SX1261, SX1262, SX1268: registers of the data sheet. Opcodes: commands.py, start.py; interrupts: modem.py."""
 
 IQ_POLARITY    = 0x0736  # erratum 15.4
 SYNC_WORD      = 0x0740
@@ -12,16 +12,5 @@ RTC_CONTROL    = 0x0902  # erratum 15.3
 EVENT_MASK     = 0x0944  # erratum 15.3
 
 GAIN_BOOSTED = 0x96
-STDBY_RC, STDBY_XOSC = 0, 1
-
-BANDWIDTH = {
-    7812: 0x00, 10417: 0x08, 15625: 0x01, 20833: 0x09, 31250: 0x02, 41667: 0x0A, 62500: 0x03,
-    125000: 0x04, 250000: 0x05, 500000: 0x06,
-}  # fmt: skip
-
-# Arguments of CalibrateImage, multiples of 4 MHz: for 430-440, 470-510, 779-787, 863-870, 902-928 MHz
-IMAGE_BANDS = b"\x6b\x6f\x75\x81\xc1\xc5\xd7\xdb\xe1\xe9"
-
-# The most dBm of a row, paDutyCycle, hpMax, deviceSel, power byte for that most
-PA_SX1262 = ((14, 2, 2, 0, 22), (17, 2, 3, 0, 22), (20, 3, 5, 0, 22), (22, 4, 7, 0, 22))
-PA_SX1261 = ((10, 1, 0, 1, 13), (14, 4, 0, 1, 14), (15, 6, 0, 1, 14))
+STDBY_RC     = 0
+STDBY_XOSC   = 1

@@ -3,6 +3,18 @@
 from ..airtime import airtime_us, ldro
 from . import errata, regs
 
+BANDWIDTH = {
+    7812: 0x00, 10417: 0x08, 15625: 0x01, 20833: 0x09, 31250: 0x02, 41667: 0x0A, 62500: 0x03,
+    125000: 0x04, 250000: 0x05, 500000: 0x06,
+}  # fmt: skip
+
+# Arguments of CalibrateImage, multiples of 4 MHz: for 430-440, 470-510, 779-787, 863-870, 902-928 MHz
+IMAGE_BANDS = b"\x6b\x6f\x75\x81\xc1\xc5\xd7\xdb\xe1\xe9"
+
+# The most dBm of a row, paDutyCycle, hpMax, deviceSel, power byte for that most
+PA_SX1262 = ((14, 2, 2, 0, 22), (17, 2, 3, 0, 22), (20, 3, 5, 0, 22), (22, 4, 7, 0, 22))
+PA_SX1261 = ((10, 1, 0, 1, 13), (14, 4, 0, 1, 14), (15, 6, 0, 1, 14))
+
 _LIMITS = {
     "freq_hz": (150000000, 960000000),
     "sf": (5, 12),
@@ -39,7 +51,7 @@ class Settings:
             low, high = _LIMITS.get(name, (1, 0))
             if name == "power_dbm":
                 low, high = (-17, 15) if self._module[3] else (-9, 22)
-            if not low <= value <= high or (name == "bw_hz" and value not in regs.BANDWIDTH):
+            if not low <= value <= high or (name == "bw_hz" and value not in BANDWIDTH):
                 raise self._fault("config", "%s %r" % (name, value))
             if value != getattr(self, name):
                 setattr(self, name, value)
@@ -56,9 +68,9 @@ class Settings:
             cmd.set_standby(regs.STDBY_XOSC)
             self._image = image
         cmd.set_rf_frequency(self.freq_hz)
-        cmd.set_modulation_params(self.sf, regs.BANDWIDTH[self.bw_hz], self.cr - 4, ldro(self.sf, self.bw_hz))
+        cmd.set_modulation_params(self.sf, BANDWIDTH[self.bw_hz], self.cr - 4, ldro(self.sf, self.bw_hz))
         errata.modulation_quality(cmd, self.bw_hz)
-        set_power(cmd, self.power_dbm, regs.PA_SX1261 if self._module[3] else regs.PA_SX1262)
+        set_power(cmd, self.power_dbm, PA_SX1261 if self._module[3] else PA_SX1262)
         # 0xYZ becomes Y and Z in the high halves of two registers; the low halves belong to the chip.
         cmd.change_register(regs.SYNC_WORD, 0xF0, self.sync & 0xF0)
         cmd.change_register(regs.SYNC_WORD + 1, 0xF0, self.sync << 4 & 0xF0)
@@ -68,8 +80,8 @@ class Settings:
 def image_band(freq_hz):
     """Return the arguments of CalibrateImage for this frequency: of its band, else the odd multiples of 4 MHz around it."""
     mhz = freq_hz // 1000000
-    for i in range(0, len(regs.IMAGE_BANDS), 2):
-        band = regs.IMAGE_BANDS[i : i + 2]
+    for i in range(0, len(IMAGE_BANDS), 2):
+        band = IMAGE_BANDS[i : i + 2]
         if band[0] * 4 <= mhz < band[1] * 4:
             return band
     first, last = mhz // 4, (mhz + 4) // 4
