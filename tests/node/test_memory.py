@@ -13,7 +13,8 @@ import binascii, cryptolib, hashlib, io, json, machine, onewire, os, random, sel
 import slot_run
 
 LOG, MESSAGE, HEARD = 0x23, 0x22, 1  # a slot has no names of constants
-FOLDER, ROLE = {folder!r}, {role!r}
+FOLDER, ROLE = ".", {role!r}
+os.chdir({folder!r})  # modules keep their paths, which are short on a board
 machine.state["uart"] = True
 
 
