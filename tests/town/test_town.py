@@ -194,21 +194,21 @@ def test_the_same_seed_is_the_same_town(tmp_path):
     ended = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        town, books = lived(tmp_path / name, seconds=12)
+        town, books = lived(tmp_path / name, seconds=8)
         ended.append((books["boards"], town.reader.snapshot(), town.ledger.pages["bay-quai-1"].taken_us))
     assert ended[0] == ended[1]
 
 
-def test_nothing_is_lost_or_doubled_by_twenty_kills_and_a_cut(tmp_path):
+def test_nothing_is_lost_or_doubled_by_kills_and_a_cut(tmp_path):
     child = command(
-        "--inventory", str(BOARDS), "--seconds", "40", "--speed", "0", "--seed", "7", "--json", "--kill", "20", "--cut", "3",
+        "--inventory", str(BOARDS), "--seconds", "30", "--speed", "0", "--seed", "7", "--json", "--kill", "12", "--cut", "2",
         "--keep", str(tmp_path / "kept"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     out, err = child.communicate(timeout=200)
     assert child.returncode == 0, err[-3000:]
     books = json.loads(out)
     balanced(books)
-    assert len(books["daemon"]["killed"]) == 20
+    assert len(books["daemon"]["killed"]) == 12
     moments = {where.split(":")[0] for where in books["daemon"]["killed"]}
     assert moments >= {"heard", "heard-done", "handed-done", "sent", "sent-done"}
     assert books["cables"]["broker_cuts"] == 1
