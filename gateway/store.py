@@ -158,7 +158,7 @@ class Store:
             try:
                 result = self._attempt(work, point)
             except sqlite3.OperationalError as error:
-                if not must or error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                if not must or getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
                     raise
                 self._limit(self._pages + _RESERVE)
                 try:
