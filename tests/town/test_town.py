@@ -70,8 +70,12 @@ def balanced(books):
 
 def children(parent):
     """Processes that a process has started and that live."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-    return {int(pid) for pid, ppid in (line.split() for line in found.splitlines()[1:]) if int(ppid) == parent}
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.add(int(stat.parent.name))
+    return found
 
 
 def alive(pid):
