@@ -1,4 +1,4 @@
-"""Makes a radio bridge of its file: read once, then freed (node/board.forget_start)."""
+"""Makes a radio bridge of its file: read once, then freed (node/forget.py)."""
 
 import time
 

@@ -1,8 +1,6 @@
 """What a node and a radio bridge have in common while they run: console, clock, faults, outbox, hello."""
 
 import asyncio
-import gc
-import sys
 
 from firmware.wire import link
 from firmware.wire.errors import DeviceError
@@ -11,12 +9,6 @@ from . import VERSION
 from .clock import Uptime
 from .console import Console
 from .faults import Faults, guard
-
-# What only the start needs. Freed afterwards: on a board that is a tenth of the application.
-_START = (
-    "firmware.node.start", "firmware.node.config", "firmware.node.hardware", "firmware.node.plan", "firmware.bridge.start",
-    "firmware.sensors.buses", "firmware.ports.unix", "firmware.ports.rp2", "firmware.ports.esp32",
-)  # fmt: skip
 
 
 class Board:
@@ -39,20 +31,13 @@ class Board:
             self._task = asyncio.create_task(outbox.resend())
 
 
-def forget_start():
-    """Free the modules that only the start needs."""
-    for path in _START:
-        if sys.modules.pop(path, None):
-            package, _, name = path.rpartition(".")
-            delattr(sys.modules[package], name)
-    gc.collect()
-
-
 def run_role(board, start, root):
     """Make the application by start(board, root) and run it until Ctrl-C; its radio sleeps afterwards.
 
     DeviceError: config, identity, counter, store.
     """
+    from .forget import forget_start
+
     app = None
     try:
         app = start(board, root)

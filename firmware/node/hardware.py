@@ -7,8 +7,7 @@ from firmware.wire.errors import DeviceError
 def make_radio(spec):
     """Return the radio of the configuration's entry `radio`. DeviceError("config") for an unknown chip."""
     try:
-        chip = __import__("firmware.radio." + spec["chip"], None, None, ("make",))
-        make = chip.make
+        make = __import__("firmware.radio.%s.make" % spec["chip"], None, None, ("make",)).make
     except (ImportError, KeyError, AttributeError, TypeError):
         raise DeviceError("config", "radio: no driver for this chip")
     return make(spec, DeviceError)

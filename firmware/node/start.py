@@ -1,4 +1,4 @@
-"""Makes a node of its files: read once, then freed (board.forget_start)."""
+"""Makes a node of its files: read once, then freed (forget.py)."""
 
 import os
 

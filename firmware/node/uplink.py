@@ -3,7 +3,6 @@
 import asyncio
 
 from firmware.wire.errors import DeviceError, const
-from firmware.wire.frame import FRAME_MAX
 from firmware.wire.quantities import AGE, ALARM, ANSWER, ERROR, FIRMWARE, RESET_CAUSE
 
 from . import VERSION
@@ -38,7 +37,6 @@ class Uplink:
         self._overhead = overhead
         self._reset_cause = reset_cause  # None once it was told
         self._report_ms = report_ms
-        self._buf = bytearray(FRAME_MAX)
         self._wake = asyncio.Event()
         self._before = None  # (piv, t_ms, reading) of the frame sealed last
         self._asked_ms = None
@@ -94,7 +92,7 @@ class Uplink:
             await asyncio.sleep_ms(min(wait, _LOOK_MS))
             return  # and look again: the age has changed, the oldest reading may be another
         piv = self.counter.next()
-        frame = bytes(self._sealer.seal(piv, self._buf, n))
+        frame = bytes(self._sealer.seal(piv, self._sealer.room, n))
         self._sealed(piv, t_ms, reading, extras)
         asks = ANSWER in extras
         await link.deliver(ident, frame, asks, 2 if ALARM in extras else 1)
@@ -102,7 +100,7 @@ class Uplink:
             await link.answer(piv)
 
     def _compose(self, t_ms, reading, limit):
-        # The payload in _buf: what is said beside the reading, and the length.
+        # The payload in the sealer's room: what is said beside the reading, and the length.
         faults, now = self._faults, self._uptime.ms()
         extras = {}
         age_s = (now - (t_ms or 0) + 500) // 1000
@@ -125,7 +123,7 @@ class Uplink:
             piv, before_ms, before = self._before
             if piv + 1 == self.counter.upcoming:
                 step_s = (t_ms - before_ms + 500) // 1000
-        return extras, compose(self._buf, limit, reading, extras, before=before, step_s=step_s)
+        return extras, compose(self._sealer.room, limit, reading, extras, before=before, step_s=step_s)
 
     def _sealed(self, piv, t_ms, reading, extras):
         faults = self._faults

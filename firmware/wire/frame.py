@@ -10,6 +10,7 @@ _LONG_KID = const(0x08)
 
 TAG_LEN = const(8)
 HOP_LEN = const(4)
+HEADER_MAX = const(9)
 FRAME_MAX = const(255)
 LOW_RATE_MAX = const(50)  # SF10 to SF12
 

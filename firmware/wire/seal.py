@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from .errors import WireError
-from .frame import FRAME_MAX, HOP_LEN, TAG_LEN, put_header
+from .frame import FRAME_MAX, HEADER_MAX, HOP_LEN, TAG_LEN, put_header
 
 try:
     from .host.ccm import Ccm
@@ -88,7 +88,8 @@ class Sealer:
     """Sealing of one direction into one buffer that is made once: a board's uplinks.
 
     `seal(piv, payload, n)` returns a memoryview of the frame, valid until the next call. Without hop tag it leaves less
-    than 512 bytes of garbage, `cbor.dump_into` of the payload included.
+    than 512 bytes of garbage, `cbor.dump_into` of the payload included. room: where a payload may be put together, the
+    place of any header left free.
     """
 
     def __init__(self, keys, hop=False, down=False):
@@ -97,6 +98,7 @@ class Sealer:
         self._down = down
         self._out = bytearray(FRAME_MAX)
         self._view = memoryview(self._out)
+        self.room = self._view[HEADER_MAX:]
 
     def seal(self, piv, payload, n):
         """Seal payload[:n] (n >= 1) under `piv`. WireError("long") when the frame would exceed 255 bytes."""

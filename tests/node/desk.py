@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from firmware.node.board import Board, forget_start
+from firmware.node.board import Board
 from firmware.node.console import Console
 from firmware.radio.airtime import airtime_us
 from firmware.wire import hdlc, link
@@ -316,14 +316,15 @@ def _make_radio(spec, fault):
 
 
 radio = None
-sys.modules["firmware.radio.desk"] = Module(make=_make_radio)
+sys.modules["firmware.radio.desk"] = Module()
+sys.modules["firmware.radio.desk.make"] = Module(make=_make_radio)
 
 
 def start(root, host, role="node"):
     """The application of the files below `root`, as the launcher makes it, with `host` on its serial line."""
     module = __import__(f"firmware.{role}.start", None, None, ("start",))
     app = module.start(Board(role, Console(host, host)), root)
-    forget_start()
+    __import__("firmware.node.forget", None, None, ("forget_start",)).forget_start()
     return app
 
 

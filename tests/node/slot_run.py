@@ -16,8 +16,9 @@ def load(folder):
 
 def start(folder, role, host):
     """The application, with `host` on its serial line, after what only the start needs is gone."""
-    from firmware.node.board import Board, forget_start
+    from firmware.node.board import Board
     from firmware.node.console import Console
+    from firmware.node.forget import forget_start
 
     app_module = __import__(f"firmware.{role}.app", None, None, ("run",))
     app = app_module._start(Board(role, Console(host, host)), folder + "/")

@@ -41,6 +41,8 @@ def check_a_sealer_again_and_again():
         for v, sealer in sealers:
             n = cbor.dump_into(buf, 0, cbor.loads(unhex(v["payload"])))
             assert bytes(sealer.seal(v["ctr"], buf, n)) == unhex(v["frame"]), v["name"]
+            n = cbor.dump_into(sealer.room, 0, cbor.loads(unhex(v["payload"])))
+            assert bytes(sealer.seal(v["ctr"], sealer.room, n)) == unhex(v["frame"]), v["name"]
 
 
 def check_every_length():

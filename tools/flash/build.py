@@ -53,7 +53,7 @@ def _roots(board: Board, port: str | None) -> list[str]:
         roots += ["services/__init__", f"services/{board.service}"]
     chip = board.radio.module.chip if board.radio else None
     if chip:
-        roots += [f"radio/{chip}/__init__", *imports(f"radio/{chip}/__init__")]
+        roots += [f"radio/{chip}/make", *imports(f"radio/{chip}/make")]
     return roots
 
 
