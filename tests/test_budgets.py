@@ -12,9 +12,7 @@ spec.loader.exec_module(budgets)
 
 # Where a promise is not yet kept: how far it may be missed, so that it never gets worse unnoticed.
 MISSED = {
-    "bin by radio, resident heap once started, 32-bit": 64_500,
-    "parking by radio, resident heap once started, 32-bit": 64_500,
-    "buoy by radio, resident heap once started, 32-bit": 81_000,
+    "buoy by radio, resident heap once started, 32-bit": 75_000,
 }
 
 
