@@ -12,6 +12,10 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from firmware.wire.host.rows import ROWS
+from firmware.wire.quantities import ALARM
+from gateway.store import DIRECT, Row
+from gateway.upstream.senml import pack as senml_pack
 from gateway.upstream.session import Message
 from tools import cli
 from tools.diag import listen
@@ -40,6 +44,15 @@ def test_a_pack_of_two_readings():
     assert bin_ == Reading("port-luce", "bin-quai", 1_790_000_000, "0002", 7, fill)
     assert (bay.device, bay.unix_s, bay.kid, bay.piv) == ("bay-quai-1", 1_790_000_060.5, "0010", 9)
     assert bay.values == {"occupied": Value(True, "")}
+
+
+def test_what_the_daemon_writes_is_read_by_name():
+    """Every quantity of the table, those with an underscore in their name too."""
+    reading = {key: b"\1\2\3\4" if kind == "bytes" else kind == "bool" or 1 for key, _, kind, *_ in ROWS if key != ALARM}
+    row = Row(1, b"\0\2", 7, 0, DIRECT, 1_790_000_000_500, 1_790_000_000_700, -101, -22, "bridge", cbor2.dumps(reading), b"")
+    (one,) = read("port-luce", senml_pack([row], lambda kid: BN + "bin-quai_"))
+    assert (one.device, one.kid, one.piv, one.unix_s) == ("bin-quai", "0002", 7, 1_790_000_000.5)
+    assert set(one.values) == {name for key, name, *_ in ROWS if key != ALARM} | {"rssi", "snr"}
 
 
 def test_what_other_publishers_may_write():

@@ -87,7 +87,10 @@ def _named(site: str, base: dict[int, Any], record: dict[Any, Any]) -> tuple[str
     if not isinstance(before, str) or not isinstance(name, str) or not before + name:
         raise PackError("a record without a name")
     whole = before + name
-    device, _cut, quantity = whole.rpartition("_")
+    # Names of sites and boards have no underscore, those of quantities may: state_time.
+    device, cut, quantity = whole.partition("_")
+    if not cut:
+        device, quantity = "", whole
     _prefix, found, short = device.partition(f"-{site}-")
     return short if found else device, quantity
 
