@@ -18,6 +18,7 @@ WIRE_MPY_LIMIT = 10_000
 APP_MPY_LIMIT = 60_000
 HEAP_LIMIT = 60_000
 GARBAGE_LIMIT = 512
+DEPTH_LIMIT = 20
 
 GARBAGE = """
 import gc, sys
@@ -49,31 +50,48 @@ def wire_mpy_bytes() -> dict[str, int]:
     return sizes
 
 
-def memory():
-    """tests/node/test_memory.py, which starts a slot as the launcher does."""
-    spec = importlib.util.spec_from_file_location("node_memory", mp.ROOT / "tests/node/test_memory.py")
+def node_tests(name: str):
+    """A module of tests/node, which start a slot as the launcher does."""
+    spec = importlib.util.spec_from_file_location(f"node_{name}", mp.ROOT / f"tests/node/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def board_cost(name: str) -> dict[str, int]:
-    """mpy_bytes of a board's slot, and heap_bytes of its started application (32-bit: that of the 64-bit port over RATIO)."""
+def flashed(name: str, folder: Path, **changes: object) -> tuple[str, int]:
+    """Write a board of the fleet into `folder` as it is flashed; return its role and its bytes of bytecode."""
     fleet = load(mp.ROOT / "boards.yaml")
     board = fleet.boards[name]
     files = build_slot(board, port="unix")
+    write_files(files, folder)
+    config = {**board_config(fleet, board), "uid": "0a0b0c0d", **changes}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
+    return board.role, sum(len(data) for file, data in files.items() if file.endswith(".mpy"))
+
+
+def board_cost(name: str) -> dict[str, int]:
+    """mpy_bytes of a board's slot, and heap_bytes of its started application (32-bit: that of the 64-bit port over RATIO)."""
+    memory, node = node_tests("test_memory"), mp.ROOT / "tests/node"
     with tempfile.TemporaryDirectory() as temp:
-        folder = Path(temp)
-        write_files(files, folder)
-        config = {**board_config(fleet, board), "uid": "0a0b0c0d"}
-        (folder / "config.json").write_text(json.dumps(config))
-        (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
-        node = mp.ROOT / "tests/node"
-        code = memory().CODE.format(folder=str(folder), role=board.role).replace("asyncio.run(main())", "")
+        role, mpy = flashed(name, Path(temp))
+        code = memory.CODE.format(folder=temp, role=role).replace("asyncio.run(main())", "")
         path = [node / "fake", mp.ROOT / "tools/twin/board", node]
         heap = int(mp.run(code, heap_kb=600, path=path).split()[-1])
-    mpy = sum(len(data) for file, data in files.items() if file.endswith(".mpy"))
-    return {"mpy_bytes": mpy, "heap_bytes": round(heap / memory().RATIO)}
+    return {"mpy_bytes": mpy, "heap_bytes": round(heap / memory.RATIO)}
+
+
+def deep_enough(name: str) -> bool:
+    """Do 20 levels of calls suffice to load, start, sample, seal and send (tests/node/test_depth.py)?"""
+    depth = node_tests("test_depth")
+    seconds = {board: s for board, _, s in depth.CASES}[name]
+    with tempfile.TemporaryDirectory() as temp:
+        role, _ = flashed(name, Path(temp), report_s=1)
+        try:
+            out = depth.run(mp.run, Path(temp), role, DEPTH_LIMIT, seconds)
+        except AssertionError:
+            return False
+    return depth.NEEDLE[role].decode() in out
 
 
 def sealing_garbage() -> int:
@@ -97,6 +115,10 @@ def measure(quick: bool = False) -> dict:
         cost = board_cost(name)
         rows.append(row(f"{what} ({name}), bytecode of the slot", cost["mpy_bytes"], APP_MPY_LIMIT))
         rows.append(row(f"{what}, resident heap once started, 32-bit", cost["heap_bytes"], HEAP_LIMIT))
+    for name in ("bin-quai", "bridge-1"):
+        enough = deep_enough(name)
+        said = {"what": f"{name}: {DEPTH_LIMIT} levels of calls are enough", "value": "yes" if enough else "no"}
+        rows.append({**said, "unit": "", "limit": "yes", "holds": enough})
     rows.append(row("sealing a bin frame without hop tag, garbage", sealing_garbage(), GARBAGE_LIMIT))
     text = (
         "Resident heap is that of the started application with its buffers, on the 64-bit port, over 1.44: the ratio of both"
