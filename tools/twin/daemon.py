@@ -64,7 +64,12 @@ class KillPlan:
         if not self._turn:
             self._turn = list(POINTS)
             self._rng.shuffle(self._turn)
-        return f"{self._turn.pop()}:{self._rng.randint(1, 3)}"
+        return f"{self._turn.pop()}:{self._rng.randint(1, 2)}"
+
+    def missed(self, where: str | None) -> None:
+        """A life ended before its moment came: the moment has its turn again, after the others of this round."""
+        if where is not None and where != OUTSIDE:
+            self._turn.insert(0, where.split(":")[0])
 
     def died(self, where: str) -> None:
         """A life ended where it should."""
@@ -147,6 +152,7 @@ class Daemon:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self.kills.missed(self._armed)
             self._armed = OUTSIDE
 
     def close(self) -> None:
