@@ -1,10 +1,16 @@
 """The simulated board: real MicroPython whose time, pins and buses are the town's."""
 
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 from toy import Toy
+
+from tools.twin import rpc
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -286,3 +292,13 @@ print(b, time.ticks_diff(b, time.ticks_add(b, -5)), time.ticks_diff(time.ticks_a
     ).run(1_200_000_000_000)
     wrapped = (1_100_000_000) & 0x3FFFFFFF
     assert lines == [f"{wrapped} 5 7"]
+
+
+def test_both_ends_of_the_line_mean_the_same():
+    """The board's shim cannot import the twin's table (it runs in MicroPython), so the two are compared here."""
+    shim = (ROOT / "tools/twin/board/_town.py").read_text()
+    said = {name: int(n) for name, n in re.findall(r"^([A-Z0-9_]+) = (\d+)$", shim, re.M)}
+    assert {op.name: op.value for op in rpc.Op} == {name: said[name] for name in said if name in rpc.Op.__members__}
+    assert f'REQUEST = "{rpc.REQUEST.format}"' in shim
+    assert f'HEAD = "{rpc.HEAD.format}"' in shim
+    assert (said["REQUEST_SIZE"], said["HEAD_SIZE"]) == (rpc.REQUEST.size, rpc.HEAD.size)

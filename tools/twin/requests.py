@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -15,7 +16,7 @@ AHEAD_US = 100_000  # how far a board may run on its own when nothing else will 
 _EIO = 5
 
 
-class Handlers:
+class Handlers(ABC):
     """Pins, buses and waiting of one board."""
 
     line: Line
@@ -106,9 +107,9 @@ class Handlers:
             self.stop_waiting()
             self._wakes.append(self.clock.at(self.clock.now_us, self.resume))
 
+    @abstractmethod
     def resume(self) -> None:
         """End the board's waiting."""
-        raise NotImplementedError
 
     # -- pins
 
