@@ -7,7 +7,8 @@ from .errors import const
 PROTO_LOG_TEXT = 0  # what lies between the frames: print(), tracebacks, noise
 PROTO_FRAME = const(0x21)
 PROTO_MESSAGE = 0x22
-PROTO_LOG = const(0x23)
+PROTO_LOG = 0x23
+PROTO_CONSOLE = const(0x24)
 
 RUN_MAX = 1024
 _GOOD = const(0x2144DF1C)  # the CRC-32 of anything followed by its own CRC-32, little endian
@@ -80,6 +81,6 @@ class Decoder:
             if crc32(data) == _GOOD and len(data) > 4:
                 out.append((data[0], data[1:-4]))
                 return
-            if PROTO_FRAME <= run[0] <= PROTO_LOG:
+            if PROTO_FRAME <= run[0] <= PROTO_CONSOLE:
                 self.crc_errors += 1
             out.append((PROTO_LOG_TEXT, run))

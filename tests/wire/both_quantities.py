@@ -9,7 +9,7 @@ from firmware.wire.host.rows import BY_KEY, CONTROL_ROWS, ROWS, check
 
 def check_rows_are_sane():
     assert [row[0] for row in ROWS] == list(range(1, 22))
-    assert [row[0] for row in CONTROL_ROWS] == list(range(-1, -14, -1))
+    assert [row[0] for row in CONTROL_ROWS] == list(range(-1, -15, -1))
     names = set()
     for row in ROWS + CONTROL_ROWS:
         key, name, kind, lowest, highest, unit, senml, divisor = row

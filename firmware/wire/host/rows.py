@@ -52,6 +52,7 @@ CONTROL_ROWS = (
     (-11, "block", ANY, 0, 0, "", "", 1),
     (-12, "command", UINT, 0, MAX, "", "", 1),
     (-13, "result", ANY, 0, 0, "", "", 1),
+    (-14, "order", ANY, 0, 0, "", "", 1),
 )
 
 BY_KEY = {row[0]: row for row in ROWS + CONTROL_ROWS}
