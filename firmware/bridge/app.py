@@ -20,6 +20,7 @@ _SPIN_MS = const(4)  # before its time the bridge does nothing else
 _LATE_MS = const(2)  # an answer that is later than this is not sent: of the 5 ms allowed, the radio needs some
 _CLEAR_MS = const(5000)  # how long a job without a time waits for a frame that is coming in
 _RESTART_S = const(5)  # after a fault of the radio
+_DEADLINE_MS = const(120000)  # for one job from its turn to its end; the longest frames take 8 s
 _IQ = {"standard": False, "inverted": True, False: False, True: True}
 
 
@@ -154,17 +155,21 @@ class Bridge:
 
     async def _send(self):
         jobs, wake = self._jobs, self._wake
+        beat = self.board.supervisor.watch("send", _DEADLINE_MS)
         while True:
+            beat()
             wake.clear()
             if self._changed:
                 self._changed = False
                 await self._deafen()
                 self._receive()
             if not jobs:
+                beat(None)
                 await wake.wait()
                 continue
             ahead_ms = self._ahead(jobs[0].at_ms) - _STAGE_MS
             if ahead_ms > 0:
+                beat(ahead_ms)
                 try:
                     await asyncio.wait_for_ms(wake.wait(), ahead_ms)
                 except asyncio.TimeoutError:

@@ -9,15 +9,18 @@ from . import VERSION
 from .clock import Uptime
 from .console import Console
 from .faults import Faults, guard
+from .supervisor import Supervisor
 
 
 class Board:
     """Everything that exists before the configuration is read, which sets `uid`. outbox: None on a radio node."""
 
-    def __init__(self, role, console=None):
+    def __init__(self, role, console=None, ladder=None):
         self.console = console or Console()
         self.uptime = Uptime()
         self.faults = Faults(self.console.log, self.uptime)
+        self.ladder = ladder
+        self.supervisor = Supervisor(ladder, self.uptime)
         self.outbox = None
         self.role = role
         self.uid = ""
@@ -56,7 +59,6 @@ def run_role(board, start, root):
 
 
 async def together(board, work):
-    """Run all of `work`, (name, coroutine function) pairs, and the console; what one of them raises ends none."""
-    tasks = [asyncio.create_task(guard(name, run, board.faults)) for name, run in work]
-    for task in tasks:
-        await task
+    """Run all of `work`, (name, coroutine function) pairs; what one of them raises ends none. DeviceError("task_late")."""
+    _tasks = [asyncio.create_task(guard(name, run, board.faults)) for name, run in work]
+    await board.supervisor.run()

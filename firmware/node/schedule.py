@@ -5,6 +5,7 @@ import asyncio
 from firmware.wire.errors import const
 from firmware.wire.quantities import BATTERY, ERROR
 
+_DEADLINE_MS = const(300000)  # for sensors and service, which wait for each other
 _CONFIG = const(30)  # the code of DeviceError("config")
 
 
@@ -17,6 +18,7 @@ class Schedule:
 
     def __init__(self, board, service, push, battery, *, report_ms, first_ms):
         self._faults = board.faults
+        self._watch = board.supervisor.watch
         self._uptime = board.uptime
         self._service = service
         self._push = push
@@ -29,16 +31,18 @@ class Schedule:
         """Sample for ever; a reading that comes of it goes out at once."""
         service = self._service
         if service and service.sample_s:
-            await self._work(service.poll, 0, service.sample_s * 1000, False)
+            await self._work("poll", service.poll, 0, service.sample_s * 1000, False)
 
     async def report(self):
         """Report for ever, whatever fails."""
         service = self._service
-        await self._work(service and service.report, self._first_ms, self._report_ms, True)
+        await self._work("report", service and service.report, self._first_ms, self._report_ms, True)
 
-    async def _work(self, ask, first_ms, period_ms, always):
+    async def _work(self, name, ask, first_ms, period_ms, always):
         # On a grid that does not drift; moments already over are left out.
         faults, uptime = self._faults, self._uptime
+        beat = self._watch(name, _DEADLINE_MS)
+        beat(first_ms)
         due_ms = uptime.ms() + first_ms
         await asyncio.sleep_ms(first_ms)
         while True:
@@ -57,6 +61,7 @@ class Schedule:
             due_ms += period_ms
             if due_ms <= now:
                 due_ms += ((now - due_ms) // period_ms + 1) * period_ms
+            beat(due_ms - now)
             await asyncio.sleep_ms(due_ms - now)
 
     def _finish(self, reading):

@@ -11,6 +11,7 @@ from .queue import SEALED
 
 _DAY_MS = const(86400000)
 _PAUSE_S = const(60)  # after a counter that could not be stored
+_DEADLINE_MS = const(300000)  # three tries and what the ledger may hold back
 _LOOK_MS = const(60000)  # the longest wait between two looks at the ledger
 
 _ROTATE_FROM = const(1048576)  # counter from which on a key should be changed (limit of CCM with 8-byte tags)
@@ -29,6 +30,7 @@ class Uplink:
 
     def __init__(self, board, queue, link, sealer, counter, *, overhead, reset_cause, report_ms):
         self._faults = board.faults
+        self._watch = board.supervisor.watch
         self._uptime = board.uptime
         self._queue = queue
         self._link = link
@@ -53,7 +55,9 @@ class Uplink:
     async def run(self):
         """Send for ever."""
         queue, link = self._queue, self._link
+        beat = self._watch("uplink", _DEADLINE_MS)
         while True:
+            beat(None)
             for ident in queue.ids:
                 if ident not in link.held:
                     break
@@ -62,6 +66,7 @@ class Uplink:
                 await self._wake.wait()
                 continue
             await link.ready()
+            beat()
             try:
                 await self._one(ident)
             except DeviceError as error:
