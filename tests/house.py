@@ -7,6 +7,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Modules of the firmware that the gateway and the tools may use: functions of their arguments alone.
 PURE = {
+    "firmware.node.RELEASE",
+    "firmware.node.VERSION",
+    "firmware.node.manifest",
     "firmware.radio.airtime",
     "firmware.radio.ledger",
     "firmware.radio.plan",

@@ -31,6 +31,7 @@ COMMANDS = {
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
     "keys": Lazy("tools.diag.keys:keys", "gateway", "Make the keys of boards."),
+    "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }
 
 

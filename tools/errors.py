@@ -16,6 +16,7 @@ EXIT = {
     "bad_keys": 3,
     "test_key": 3,
     "unknown_board": 3,
+    "bad_release": 3,
     "no_device": 4,
     "no_port": 4,
     "ambiguous": 5,
