@@ -223,6 +223,6 @@ def _start(board, root):
     return start(board, root)
 
 
-def run(root="/"):
+def run(root="/", ladder=None):
     """Run the bridge until Ctrl-C. `root`: where the board's files are. DeviceError: config, identity."""
-    run_role(Board("bridge"), _start, root)
+    run_role(Board("bridge", None, ladder), _start, root)

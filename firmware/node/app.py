@@ -44,6 +44,6 @@ def _start(board, root):
     return start(board, root)
 
 
-def run(root="/"):
+def run(root="/", ladder=None):
     """Run the node until Ctrl-C. `root`: where the board's files are. DeviceError: config, identity, counter, store."""
-    run_role(Board("node"), _start, root)
+    run_role(Board("node", None, ladder), _start, root)

@@ -13,14 +13,21 @@ from .supervisor import Supervisor
 
 
 class Board:
-    """Everything that exists before the configuration is read, which sets `uid`. outbox: None on a radio node."""
+    """Everything that exists before the configuration is read, which sets `uid`. outbox: None on a radio node.
+
+    ladder: of firmware/ladder.py, made before all this; without one a NoLadder, which does nothing.
+    """
 
     def __init__(self, role, console=None, ladder=None):
         self.console = console or Console()
         self.uptime = Uptime()
         self.faults = Faults(self.console.log, self.uptime)
-        self.ladder = ladder
         self.supervisor = Supervisor(ladder, self.uptime)
+        if not ladder:
+            from .noladder import NoLadder
+
+            ladder = NoLadder()
+        self.ladder = ladder
         self.outbox = None
         self.role = role
         self.uid = ""

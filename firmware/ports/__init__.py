@@ -5,13 +5,33 @@ Each port module has
     reset_cause() -> int      sent under key -4: 0 unknown, 1 power, 2 reset pin, 3 watchdog, 4 deep sleep, 5 soft reset
     adc(pin)                  (read, factor, divisor): mV at an analogue pin = read() * factor // divisor
     retained() -> bytes       what `retain` stored before a reset, b"" after a power loss
-    retain(data)              keep at most 11 bytes over a reset (not over a power loss)
+    retain(data)              keep at most 11 bytes over a reset (not over a power loss). The ladder's: it reads them at boot
+    kept() -> bytes           what `keep` stored, b"" after a power loss and on a family that keeps nothing
+    keep(data)                keep up to 1000 bytes over a reset and a deep sleep, where the family can; no CRC of its own
     watchdog(timeout_ms)      an object with feed()
     sleep_ms(ms)              the deepest sleep that keeps RAM; the serial line is deaf meanwhile
+    deep_sleep_ms(ms)         sleep without RAM; the board boots afterwards, with cause 4. Does not return
+    reset()                   restart the chip. Does not return. Who means it as the orderly end calls board.ladder.reboot()
     count_pulses(pin)         DeviceError("config"): no port counts pulses yet
 """
 
 import sys
+from binascii import crc32
+
+NOTE = 16  # bytes of what `retain` keeps: length, 11 bytes, CRC-32
+
+
+def packed(data):
+    """Return the NOTE bytes that hold `data`, at most 11 bytes."""
+    data = bytes((len(data),)) + data + bytes(11 - len(data))
+    return data + crc32(data).to_bytes(4, "little")
+
+
+def unpacked(raw):
+    """Return the data of `raw`, NOTE bytes; b"" when they hold none: this memory begins with anything at all."""
+    if len(raw) < NOTE or raw[0] > 11 or crc32(raw[:12]).to_bytes(4, "little") != raw[12:NOTE]:
+        return b""
+    return raw[1 : raw[0] + 1]
 
 
 def port():

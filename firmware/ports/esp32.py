@@ -4,6 +4,8 @@ import machine
 
 from firmware.wire.errors import DeviceError
 
+from . import NOTE, packed, unpacked
+
 _CAUSES = ((machine.PWRON_RESET, 1), (machine.HARD_RESET, 2), (machine.WDT_RESET, 3), (machine.DEEPSLEEP_RESET, 4))
 
 
@@ -27,13 +29,25 @@ def adc(pin):
 
 
 def retained():
-    """Return what the RTC's memory kept over the reset or the deep sleep."""
-    return machine.RTC().memory()
+    """Return what `retain` kept over the reset or the deep sleep."""
+    return unpacked(machine.RTC().memory())
 
 
 def retain(data):
-    """Keep `data` in the RTC's memory."""
-    machine.RTC().memory(data)
+    """Keep `data` at the head of the RTC's memory."""
+    rtc = machine.RTC()
+    rtc.memory(packed(data) + rtc.memory()[NOTE:])
+
+
+def kept():
+    """Return what `keep` kept."""
+    return machine.RTC().memory()[NOTE:]
+
+
+def keep(data):
+    """Keep `data` in the RTC's memory behind the note."""
+    rtc = machine.RTC()
+    rtc.memory((rtc.memory() + bytes(NOTE))[:NOTE] + data)
 
 
 def watchdog(timeout_ms):
@@ -44,6 +58,16 @@ def watchdog(timeout_ms):
 def sleep_ms(ms):
     """Sleep lightly."""
     machine.lightsleep(ms)
+
+
+def deep_sleep_ms(ms):
+    """Sleep deeply: RTC and its memory go on, all else begins anew."""
+    machine.deepsleep(ms)
+
+
+def reset():
+    """Restart the chip."""
+    machine.reset()
 
 
 def count_pulses(pin):

@@ -3,12 +3,16 @@
 import machine
 import struct
 import sys
-from binascii import crc32
 
-from firmware.wire.errors import DeviceError
+from firmware.wire.errors import DeviceError, const
+
+from . import packed, unpacked
 
 # Watchdog scratch registers 0 to 3 outlive a reset; 4 to 7 are the boot ROM's (data sheets, section "Watchdog").
-_SCRATCH = 0x400D800C if "RP2350" in sys.implementation._machine else 0x4005800C
+_WATCHDOG = 0x400D8000 if "RP2350" in sys.implementation._machine else 0x40058000
+_LOAD = _WATCHDOG + 0x04
+_SCRATCH = _WATCHDOG + 0x0C
+_SLICE_MS = const(4000)
 
 
 def unique_id():
@@ -28,19 +32,23 @@ def adc(pin):
 
 def retained():
     """Return the bytes kept over the reset, b"" when there are none."""
-    words = struct.pack("<IIII", *[machine.mem32[_SCRATCH + 4 * i] & 0xFFFFFFFF for i in range(4)])
-    data = words[: words[0] + 1]
-    if not 0 < words[0] <= 11 or crc32(data) & 0xFFFFFFFF != struct.unpack("<I", words[12:])[0]:
-        return b""
-    return data[1:]
+    return unpacked(struct.pack("<IIII", *[machine.mem32[_SCRATCH + 4 * i] & 0xFFFFFFFF for i in range(4)]))
 
 
 def retain(data):
     """Keep at most 11 bytes in the watchdog's scratch registers."""
-    data = bytes((len(data),)) + data
-    words = struct.unpack("<IIII", data + bytes(12 - len(data)) + struct.pack("<I", crc32(data)))
+    words = struct.unpack("<IIII", packed(data))
     for i in range(4):
         machine.mem32[_SCRATCH + 4 * i] = words[i]
+
+
+def kept():
+    """Return b"": this family keeps nothing more."""
+    return b""
+
+
+def keep(data):
+    """Nothing: there is no place."""
 
 
 def watchdog(timeout_ms):
@@ -51,8 +59,22 @@ def watchdog(timeout_ms):
 def sleep_ms(ms):
     """Sleep lightly in slices: a watchdog that expires in light sleep hangs an RP2040 until power is cut."""
     while ms > 0:
-        machine.lightsleep(min(ms, 4000))
-        ms -= 4000
+        machine.mem32[_LOAD] = 0xFFFFFF  # feeds a watchdog that runs, and starts none
+        machine.lightsleep(min(ms, _SLICE_MS))
+        ms -= _SLICE_MS
+    machine.mem32[_LOAD] = 0xFFFFFF
+
+
+def deep_sleep_ms(ms):
+    """Sleep and boot anew: this family's deep sleep is a light one with a reset behind it, and knows 71 minutes at most."""
+    retain(b"D")  # to tell it from the watchdog's
+    sleep_ms(ms)
+    machine.reset()
+
+
+def reset():
+    """Restart the chip; the next boot cannot tell it from the watchdog's reset but by what was retained."""
+    machine.reset()
 
 
 def count_pulses(pin):

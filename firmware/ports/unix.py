@@ -5,7 +5,7 @@ import time
 
 from firmware.wire.errors import DeviceError
 
-_kept = b""
+from . import NOTE, packed, unpacked
 
 
 def unique_id():
@@ -14,8 +14,8 @@ def unique_id():
 
 
 def reset_cause():
-    """Return 1: a process starts as a board does when power comes."""
-    return 1
+    """Return why the board started, as a number of firmware.ports: those of `machine` are the same here."""
+    return machine.reset_cause()
 
 
 def adc(pin):
@@ -24,14 +24,25 @@ def adc(pin):
 
 
 def retained():
-    """Return what this process retained."""
-    return _kept
+    """Return what `retain` kept over the reset or the deep sleep."""
+    return unpacked(machine.RTC().memory())
 
 
 def retain(data):
-    """Keep `data` as long as the process lives."""
-    global _kept
-    _kept = bytes(data)
+    """Keep `data` at the head of the RTC's memory."""
+    rtc = machine.RTC()
+    rtc.memory(packed(data) + rtc.memory()[NOTE:])
+
+
+def kept():
+    """Return what `keep` kept."""
+    return machine.RTC().memory()[NOTE:]
+
+
+def keep(data):
+    """Keep `data` in the RTC's memory behind the note."""
+    rtc = machine.RTC()
+    rtc.memory((rtc.memory() + bytes(NOTE))[:NOTE] + data)
 
 
 def watchdog(timeout_ms):
@@ -42,6 +53,16 @@ def watchdog(timeout_ms):
 def sleep_ms(ms):
     """Sleep."""
     time.sleep_ms(ms)
+
+
+def deep_sleep_ms(ms):
+    """Sleep and boot anew."""
+    machine.deepsleep(ms)
+
+
+def reset():
+    """Restart the board."""
+    machine.reset()
 
 
 def count_pulses(pin):

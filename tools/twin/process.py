@@ -72,6 +72,7 @@ class Process(Handlers):
         self._stderr: BinaryIO | None = None
         self._stdin = self._stdout = -1
         self._cause = PWRON
+        self._memory = b""  # what the chip keeps over a reset and loses with its power
         self._watchdog: Handle | None = None
         self._start: Handle | None = None
         self._interrupt = False
@@ -93,6 +94,8 @@ class Process(Handlers):
         """Start the process now; its first instruction comes at `at_us`."""
         self._spawn()
         self._cause = cause
+        if cause == PWRON:
+            self._memory = b""
         self.exit_code = None
         self._start = self.clock.at(at_us, self._first)
 
@@ -141,7 +144,8 @@ class Process(Handlers):
         who = json.dumps(
             {
                 "image": str(self.spec.image.absolute()), "blocks": self.spec.blocks, "uid": self.spec.uid, "seed": seed.hex(),
-                "family": self.spec.family, "cause": self._cause, "selects": list(self.circuit.selects),
+                "family": self.spec.family, "cause": self._cause, "memory": self._memory.hex(),
+                "selects": list(self.circuit.selects),
             }
         ).encode()  # fmt: skip
         self.answer(value=len(who), data=who)
@@ -182,6 +186,10 @@ class Process(Handlers):
         if request.op in (Op.RESET, Op.SLEEP, Op.ENDED):
             self._leave(request)
             return False
+        if request.op == Op.RETAIN:
+            self._memory = request.data
+            self.answer()
+            return True
         if request.op == Op.WATCHDOG:
             if self._watchdog is not None:
                 self._watchdog.cancel()

@@ -38,6 +38,7 @@ class Op(IntEnum):
     ENDED = 20
     UART_SET = 21
     PIN_MODE = 22
+    RETAIN = 23
 
 
 class Request(NamedTuple):

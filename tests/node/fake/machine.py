@@ -1,6 +1,29 @@
 """A board without chips: what the node's tests need of `machine`. `state` is set by the test."""
 
-state = {"uid": b"\x0a\x0b\x0c\x0d", "adc": 40000}
+import time
+
+state = {"uid": b"\x0a\x0b\x0c\x0d", "adc": 40000, "cause": 1, "memory": b""}
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+
+
+class Restart(BaseException):
+    """The board restarts: `args` are its cause, and the milliseconds that it sleeps before."""
+
+
+def reset():
+    raise Restart(HARD_RESET)
+
+
+def deepsleep(ms):
+    raise Restart(DEEPSLEEP_RESET, ms)
+
+
+def lightsleep(ms):
+    time.sleep_ms(ms)
+
+
+def reset_cause():
+    return state["cause"]
 
 
 def unique_id():
@@ -111,9 +134,22 @@ class SPI:
             handler(pin)
 
 
+class RTC:
+    def memory(self, data=None):
+        if data is None:
+            return state["memory"]
+        state["memory"] = bytes(data)
+
+
 class WDT:
+    """Bites when it is fed too late, by the clock of `time`; a program that never feeds it again is not noticed."""
+
     def __init__(self, timeout):
         self.timeout = timeout
+        self.fed_ms = time.ticks_ms()
 
     def feed(self):
-        pass
+        now = time.ticks_ms()
+        if time.ticks_diff(now, self.fed_ms) > self.timeout:
+            raise Restart(WDT_RESET)
+        self.fed_ms = now

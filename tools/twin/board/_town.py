@@ -45,6 +45,7 @@ WATCHDOG = 19
 ENDED = 20
 UART_SET = 21
 PIN_MODE = 22
+RETAIN = 23
 
 INTERRUPTED = 1  # flag: Ctrl-C came in on the serial line
 

@@ -1,6 +1,6 @@
 """Start of a simulated board: `micropython boot.py FD`. The twin sends one JSON line that says who this board is.
 
-{"image": path, "blocks": n, "uid": hex, "seed": hex, "family": "rp2", "cause": 1, "start": us, "selects": [pins]}
+{"image": path, "blocks": n, "uid": hex, "seed": hex, "family": "rp2", "cause": 1, "memory": hex, "selects": [pins]}
 """
 
 import json
@@ -67,11 +67,7 @@ def _start():
     os.umount("/")
     os.mount(os.VfsLfs2(flash), "/")
     os.chdir("/")
-    try:
-        with open("/.retained", "rb") as file:
-            machine._boot["memory"] = file.read()
-    except OSError:
-        pass
+    machine._boot["memory"] = bytes.fromhex(who["memory"])
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = [""]
 

@@ -144,8 +144,7 @@ class RTC:
         if data is None:
             return _boot.get("memory", b"")
         _boot["memory"] = bytes(data)
-        with open("/.retained", "wb") as file:
-            file.write(_boot["memory"])
+        _town.port.send(_town.RETAIN, 0, _boot["memory"])
 
 
 def unique_id():
