@@ -1,14 +1,17 @@
 """The application of a node: a service's readings, sealed, to the gateway. start.py makes it."""
 
-from firmware.wire.link import HANDLED, HELLO
+from firmware.wire.link import HELLO
 
 from .board import Board, run_role, together
 
 
 class Node:
-    """The parts of a running node. link: a SerialLink, or a RadioLink with its `radio`."""
+    """The parts of a running node. link: a SerialLink, or a RadioLink with its `radio`; root: where its files are."""
+
+    root = "/"
 
     def __init__(self, board, queue, link, uplink, schedule):
+        uplink.app = self
         self.board = board
         self.queue = queue
         self.link = link
@@ -21,8 +24,8 @@ class Node:
         kind = message[0]
         if kind == HELLO and len(message) == 1:
             self.board.hello(again=True)
-        elif kind == HANDLED and len(message) > 1 and type(message[1]) is int and not self.radio:
-            self.link.handled(message[1])
+        elif not self.radio and len(message) > 1 and type(message[1]) is int:
+            self.link.message(self, message)
 
     async def run(self):
         """Work for ever."""
@@ -45,5 +48,5 @@ def _start(board, root):
 
 
 def run(root="/", ladder=None):
-    """Run the node until Ctrl-C. `root`: where the board's files are. DeviceError: those of start."""
+    """Run the node until Ctrl-C. `root`: where the board's files are. DeviceError: config, identity, counter, store."""
     run_role(Board("node", None, ladder), _start, root)

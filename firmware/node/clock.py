@@ -9,6 +9,7 @@ class Uptime:
     def __init__(self):
         self._last = time.ticks_ms()
         self._ms = 0
+        self.ahead_s = None  # unix time minus this clock, in s; None while nobody has told it
 
     def ms(self):
         """Return the milliseconds since start (a plain int that does not wrap)."""

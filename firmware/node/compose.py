@@ -8,11 +8,14 @@ from firmware.wire.errors import DeviceError
 from firmware.wire.quantities import (
     AGE,
     BATTERY,
+    COMMAND,
     FIRMWARE,
     REPEATS,
     RESET_CAUSE,
+    RESULT,
     SCALARS,
     STEP,
+    TIME,
 )
 
 
@@ -49,7 +52,7 @@ def compose(buf, limit, reading, extras, *, before=None, step_s=0):
         if n:
             return n
     # What can wait is left out next, in this order.
-    for key in (None, FIRMWARE, RESET_CAUSE):
+    for key in (None, FIRMWARE, RESET_CAUSE, TIME, RESULT, COMMAND):
         payload.pop(key, None)
         n = _fits(buf, limit, payload)
         if n:

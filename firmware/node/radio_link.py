@@ -6,8 +6,7 @@ import time
 
 from firmware.radio.airtime import symbol_us
 from firmware.radio.ledger import NEVER_MS, Ledger
-from firmware.wire.downlink import accept_downlink
-from firmware.wire.errors import DeviceError, WireError, const
+from firmware.wire.errors import DeviceError, const
 from firmware.wire.frame import FRAME_MAX, LOW_RATE_MAX
 
 _LOW_RATE_SF = const(10)
@@ -26,21 +25,19 @@ class RadioLink:
     """Delivers through a radio (firmware/radio/README.md). `keys`: to open the answer with; `settings`: for `configure`."""
 
     repeats = True
-    answers = True
     held = ()  # what is sealed leaves the queue before it is sent
 
     def __init__(self, faults, queue, keys, radio, ledger, *, settings):
         self._faults = faults
         self._queue = queue
-        self._keys = keys
+        self.keys = keys
         self.radio = radio
         self._ledger = ledger
-        self._settings = settings
+        self.settings = settings
         self._up = False
         self.limit = LOW_RATE_MAX if settings["sf"] >= _LOW_RATE_SF else FRAME_MAX
         self.sent = 0
         self.failed = 0
-        self.answered = 0
 
     async def ready(self):
         """Wait until the radio works: no counter is spent on a radio that is known to be dead."""
@@ -53,7 +50,7 @@ class RadioLink:
         if not self._up:
             try:
                 self.radio.begin()
-                self.radio.configure(**self._settings)
+                self.radio.configure(**self.settings)
                 self.radio.sleep()
                 self._up = True
             except DeviceError as error:
@@ -62,7 +59,7 @@ class RadioLink:
 
     def wait_ms(self, size):
         """Return the milliseconds until a frame of `size` bytes may go. DeviceError("radio_duty"): never."""
-        wait = self._ledger.wait_ms(self._settings["freq_hz"], self.radio.airtime_us(size), time.ticks_ms())
+        wait = self._ledger.wait_ms(self.settings["freq_hz"], self.radio.airtime_us(size), time.ticks_ms())
         if wait >= NEVER_MS:
             raise DeviceError("radio_duty", "no hour has room for a frame of %d bytes" % size)
         return wait
@@ -91,7 +88,7 @@ class RadioLink:
 
     async def _send(self, frame):
         radio = self.radio
-        self._ledger.spend(self._settings["freq_hz"], radio.airtime_us(len(frame)), time.ticks_ms())
+        self._ledger.spend(self.settings["freq_hz"], radio.airtime_us(len(frame)), time.ticks_ms())
         try:
             await radio.send(frame)
         except DeviceError as error:
@@ -110,27 +107,23 @@ class RadioLink:
             self._faults.note(error)
             self._up = False
 
-    async def answer(self, piv):
-        """Listen for the one answer to `piv`, which was just sent. What it says is for later: it is only noted."""
+    async def answer(self, uplink):
+        """Listen for the one answer to what was just sent; return its bytes, or None."""
         if not self._up:
-            return
-        radio, settings = self.radio, self._settings
+            return None
+        radio, settings = self.radio, self.settings
         window_ms = _WINDOW_MS + _WINDOW_SYMBOLS * symbol_us(settings["sf"], settings["bw_hz"]) // 1000
         await asyncio.sleep_ms(_WINDOW_OPEN_MS - time.ticks_diff(time.ticks_ms(), self._end_ms))
+        packet = None
         try:
             radio.configure(iq=True)
             packet = await radio.recv(window_ms)
-            if packet:
-                accept_downlink(self._keys, packet.frame, piv)
-                self.answered += 1
-                self._faults.log("answer to %d" % piv)
         except DeviceError as error:
             self._faults.note(error)
             self._up = False
-        except WireError as error:
-            self._faults.log("answer refused: %s" % error.name)
         radio.configure(iq=False)
         self._rest()
+        return packet and packet.frame
 
 
 def make(board, config, queue, keys):

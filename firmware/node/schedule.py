@@ -20,22 +20,22 @@ class Schedule:
         self._faults = board.faults
         self._watch = board.supervisor.watch
         self._uptime = board.uptime
-        self._service = service
+        self.service = service
         self._push = push
         self._battery = battery
         self._report_ms = report_ms
         self._first_ms = first_ms
-        self._lock = asyncio.Lock()  # a driver is used by one task at a time
+        self.lock = asyncio.Lock()  # a driver is used by one task at a time
 
     async def poll(self):
         """Sample for ever; a reading that comes of it goes out at once."""
-        service = self._service
+        service = self.service
         if service and service.sample_s:
             await self._work("poll", service.poll, 0, service.sample_s * 1000, False)
 
     async def report(self):
         """Report for ever, whatever fails."""
-        service = self._service
+        service = self.service
         await self._work("report", service and service.report, self._first_ms, self._report_ms, True)
 
     async def _work(self, name, ask, first_ms, period_ms, always):
@@ -47,7 +47,7 @@ class Schedule:
         await asyncio.sleep_ms(first_ms)
         while True:
             reading = None
-            async with self._lock:
+            async with self.lock:
                 try:
                     reading = await ask(uptime.ms() // 1000) if ask else {ERROR: _CONFIG}
                 except Exception as error:  # one bad sensor silences nothing else

@@ -3,20 +3,22 @@
 import os
 
 from firmware.ports import port
-from firmware.wire.errors import DeviceError
+from firmware.wire.errors import DeviceError, const
 from firmware.wire.frame import HOP_LEN, TAG_LEN
 from firmware.wire.seal import Sealer, derive
 
-from . import config as configuration, hardware
+from . import config as configuration, hardware, settings
 from .app import Node
 from .counter import Counter
 from .queue import Queue
 from .schedule import Schedule
 from .uplink import Uplink
 
+_SOON_MS = const(30000)
+
 
 def start(board, root):
-    """Return the Node. DeviceError: config, identity, state_lost, counter, store."""
+    """Return the Node. DeviceError: config, identity, counter, store."""
     config = configuration.identify(board, root)
     kid, secret = configuration.load_secret(root, config)
     keys = derive(secret, kid)
@@ -25,15 +27,28 @@ def start(board, root):
     queue = Queue(root + "state/queue")
     report_ms = config["report_s"] * 1000
     link = __import__("firmware.node.%s_link" % config["link"], None, None, ("make",)).make(board, config, queue, keys)
-    # A power cut of the whole town must not become a storm on the air.
-    first_ms = int.from_bytes(os.urandom(4), "big") % report_ms if link.radio else 0
+    # A power cut of the whole town must not become a storm on the air; the restart that a command asked for is none.
+    result, trial = _told(root, kid)
+    first_ms = int.from_bytes(os.urandom(4), "big") % (min(report_ms, _SOON_MS) if result else report_ms) if link.radio else 0
     uplink = Uplink(
         board, queue, link, Sealer(keys, hop), counter,
         overhead=1 + len(kid) + TAG_LEN + (HOP_LEN if hop else 0), reset_cause=port().reset_cause(), report_ms=report_ms,
     )  # fmt: skip
     battery = hardware.make_battery(config.get("battery"))
     schedule = Schedule(board, _service(board, config), uplink.push, battery, report_ms=report_ms, first_ms=first_ms)
-    return Node(board, queue, link, uplink, schedule)
+    uplink.result, uplink.trial = result, trial
+    node = Node(board, queue, link, uplink, schedule)
+    node.root = root
+    return node
+
+
+def _told(root, kid):
+    # What is still to be told of the last command: (its id, result or None) or None; and is a radio plan on trial?
+    changed = settings.load(root)[0]
+    done, trial = changed.get("done"), "trial" in changed
+    if not done or done[0] != kid or done[3]:
+        return None, trial
+    return (done[1], None if trial else done[2]), trial
 
 
 def _service(board, config):

@@ -3,7 +3,7 @@
 import asyncio
 
 from firmware.wire.errors import DeviceError, const
-from firmware.wire.quantities import AGE, ALARM, ANSWER, ERROR, FIRMWARE, RESET_CAUSE
+from firmware.wire.quantities import AGE, ALARM, ANSWER, COMMAND, ERROR, FIRMWARE, RESET_CAUSE, RESULT, TIME
 
 from . import VERSION
 from .compose import compose, shown
@@ -26,6 +26,8 @@ class Uplink:
     """Takes readings (`push`) and sees them off (`run`). `link`: a SerialLink or a RadioLink.
 
     overhead: bytes of a frame beside payload and PIV.
+    app: the Node. awaited: the PIV sealed last, until it is answered. result: (id of a command, error code or 0, or None
+    while it is on trial), told until the next answer, or None. trial: a radio plan is on trial. restart: one is due.
     """
 
     def __init__(self, board, queue, link, sealer, counter, *, overhead, reset_cause, report_ms):
@@ -43,6 +45,8 @@ class Uplink:
         self._before = None  # (piv, t_ms, reading) of the frame sealed last
         self._asked_ms = None
         self._alarmed_ms = None
+        self.app = self.awaited = self.result = None
+        self.trial = self.restart = False
 
     def push(self, reading):
         """Queue a reading {key: value}."""
@@ -51,6 +55,19 @@ class Uplink:
         except DeviceError as error:
             self._faults.note(error)
         self._wake.set()
+
+    async def obey(self, frame, piv):
+        """Take the answer `frame` (bytes) to the uplink `piv`; None: it was waited for in vain. Return why not, or None."""
+        if not frame and (piv != self.awaited or not (self.trial or self.restart)):
+            return None
+        from .orders import take
+
+        try:
+            return await take(self.app, frame, piv)
+        finally:
+            from .forget import forget_start
+
+            forget_start()
 
     async def run(self):
         """Send for ever."""
@@ -90,19 +107,21 @@ class Uplink:
             wait = link.wait_ms(size + n)
         except DeviceError:
             queue.drop(ident)  # it would never go, and all others wait behind it
+            await self.obey(None, self.awaited)
             raise
         if wait:
             if wait > self._report_ms:
                 self._faults.note(DeviceError("radio_duty", "a frame waits longer than a report's period"))
             await asyncio.sleep_ms(min(wait, _LOOK_MS))
             return  # and look again: the age has changed, the oldest reading may be another
-        piv = self.counter.next()
+        piv = self.awaited = self.counter.next()
         frame = bytes(self._sealer.seal(piv, self._sealer.room, n))
         self._sealed(piv, t_ms, reading, extras)
         asks = ANSWER in extras
         await link.deliver(ident, frame, asks, 2 if ALARM in extras else 1)
         if asks:
-            await link.answer(piv)
+            self.app.board.ladder.asked()
+            await self.obey(await link.answer(self), piv)
 
     def _compose(self, t_ms, reading, limit):
         # The payload in the sealer's room: what is said beside the reading, and the length.
@@ -118,10 +137,17 @@ class Uplink:
             extras[FIRMWARE] = VERSION
         if ALARM in reading:
             extras[ALARM] = reading[ALARM]
+            if self._uptime.ahead_s is not None:
+                extras[TIME] = self._uptime.ahead_s + now // 1000
         if self.counter.upcoming >= _ROTATE_FROM and _due(self._alarmed_ms, now):
             extras[ALARM] = reading.get(ALARM, 0) | _ROTATE
+        if self.result:
+            extras[COMMAND], code = self.result
+            if code is not None:
+                extras[RESULT] = code
+        asks = faults.ask or self.result or self.trial or self.app.board.ladder.trial
         # An alarm is sent twice, a frame that asks never: the question waits.
-        if self._link.answers and ALARM not in extras and (faults.ask or _due(self._asked_ms, now)):
+        if ALARM not in extras and (asks or _due(self._asked_ms, now)):
             extras[ANSWER] = True
         before, step_s = None, 0
         if self._link.repeats and self._before and t_ms is not None and ALARM not in extras:

@@ -156,14 +156,14 @@ class Service:
         self.bay = Bay(settings)
         self.sample_s = settings.get("sample_s", 10)
         self._dwell_s = settings.get("dwell_s", 30)
-        self._field = sensors["field"]
+        self.field = sensors["field"]
         self._error = None
         self._seen_s = None  # the latest good sample
 
     async def poll(self, now_s):
         """Take a sample; return the reading to be reported now if the state has changed, else None."""
         try:
-            x, y, z = await self._field.read()
+            x, y, z = await self.field.read()
         except DeviceError as error:
             self._error = error.code
             return None

@@ -1,9 +1,9 @@
 """Records of two generations: a save that fails, is torn or damaged leaves the one before in force."""
 
 NEW = """
-from firmware.node.pair import Pair
+from firmware.node import files
 def pair():
-    return Pair(("/f/p-0", "/f/p-1"))
+    return files.Pair(("/f/p-0", "/f/p-1"))
 """
 
 

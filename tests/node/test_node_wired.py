@@ -27,7 +27,7 @@ assert [m[5] // 1000 for m in rows] == [900 * i for i in range(11)], [m[5] for m
 taken = d.host.taken()
 for m in rows:
     payload, piv = opened(m[2])
-    assert -9 not in payload and -5 not in payload
+    assert -9 not in payload and (-5 in payload) == (piv == 1)
     assert taken[piv] == {k: v for k, v in payload.items() if k > 0}
 assert d.host.heard[0] == [6, "0.1.0", UID, ["node"], d.host.heard[0][4], 0, 0]
 print(len(d.app.queue.ids), len(d.app.board.outbox.waiting))
