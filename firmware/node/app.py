@@ -48,5 +48,5 @@ def _start(board, root):
 
 
 def run(root="/", ladder=None):
-    """Run the node until Ctrl-C. `root`: where the board's files are. DeviceError: config, identity, counter, store."""
+    """Run the node until Ctrl-C. `root`: where the board's files are. DeviceError: those of start."""
     run_role(Board("node", None, ladder), _start, root)

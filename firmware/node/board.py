@@ -44,7 +44,7 @@ class Board:
 def run_role(board, start, root):
     """Make the application by start(board, root) and run it until Ctrl-C; its radio sleeps afterwards.
 
-    DeviceError: config, identity, counter, store.
+    DeviceError: config, identity, state_lost, counter, store.
     """
     from .forget import forget_start
 

@@ -1,4 +1,7 @@
-"""The board's two files: config.json (what it is) and secret.json (its key). Checked once, at start."""
+"""What the board is (config-0, config-1) and its key (secret.json). Checked once, at start.
+
+The configuration is JSON in two generations (pair.py); what commands changed lies over it (settings.py).
+"""
 
 import json
 
@@ -6,21 +9,22 @@ from firmware.ports import port
 from firmware.wire.errors import DeviceError
 
 from . import VERSION, settings
+from .pair import Pair
 
-def _load(path):
+SCHEMA = 1
+
+
+def _parse(text, what):
     try:
-        with open(path) as file:
-            found = json.load(file)
-    except OSError:
-        raise DeviceError("config", "%s is missing: flash this board" % path)
+        found = json.loads(text)
     except ValueError:
-        raise DeviceError("config", "%s is no JSON: flash this board" % path)
+        raise DeviceError("config", "%s is no JSON: flash this board" % what)
     if not isinstance(found, dict):
-        raise DeviceError("config", "%s holds no object" % path)
+        raise DeviceError("config", "%s holds no object" % what)
     return found
 
 
-def need(table, key, kind, where="config.json"):
+def need(table, key, kind, where="config"):
     """Return table[key], which must be of type `kind`. DeviceError("config")."""
     value = table.get(key)
     if type(value) is not kind:
@@ -28,11 +32,37 @@ def need(table, key, kind, where="config.json"):
     return value
 
 
-def load(root):
-    """Return the configuration (dict) below `root`. DeviceError("config")."""
-    config = _load(root + "config.json")
-    if config.get("v") != 1:
-        raise DeviceError("config", "config.json is not version 1: flash this board with matching tools")
+def _silent(error):
+    pass
+
+
+def load(root, note=_silent):
+    """Return the configuration (dict) below `root` with the board's settings over it. DeviceError("config").
+
+    note: called with DeviceError("config_older") when a damaged record gave way to the one before it.
+    """
+    pair = Pair((root + "config-0", root + "config-1"))
+    data = pair.load()
+    if data is None:
+        raise DeviceError("config", "config is missing or damaged: flash this board")
+    config = check(_parse(data, "config"))
+    if pair.older:
+        note(DeviceError("config_older", "config: flash this board"))
+    changed, older = settings.load(root)
+    if older:
+        note(DeviceError("config_older", "settings: what was changed last may be lost"))
+    if changed:
+        try:
+            return check(settings.over(config, changed))
+        except DeviceError as error:
+            note(error)  # a board goes on without settings that do not fit
+    return config
+
+
+def check(config):
+    """Return `config` if a board can work with it. DeviceError("config")."""
+    if config.get("v") != SCHEMA:
+        raise DeviceError("config", "config is not version 1: flash this board with matching tools")
     for key in ("board", "role", "uid", "link"):
         need(config, key, str)
     if config["role"] == "bridge" or config["link"] == "radio":
@@ -42,10 +72,10 @@ def load(root):
         need(config, "kid", str)
         need(config, "service", str)
         if config["link"] not in ("radio", "serial"):
-            raise DeviceError("config", 'config.json: "link" must be radio or serial')
+            raise DeviceError("config", 'config: "link" must be radio or serial')
         if not 1 <= need(config, "report_s", int) <= 86400:
-            raise DeviceError("config", "config.json: report_s must be 1 to 86400")
-    return settings.over(config, settings.load(root)[0])
+            raise DeviceError("config", "config: report_s must be 1 to 86400")
+    return config
 
 
 def _hex(text, size, where):
@@ -60,9 +90,13 @@ def _hex(text, size, where):
 
 def load_secret(root, config):
     """Return (kid, secret) as bytes. DeviceError("config"), or "identity" when it was made for another board."""
-    table = _load(root + "secret.json")
+    try:
+        with open(root + "secret.json") as file:
+            table = _parse(file.read(), "secret.json")
+    except OSError:
+        raise DeviceError("config", "secret.json is missing: flash this board")
     if need(table, "kid", str, "secret.json") != config["kid"]:
-        raise DeviceError("config", "secret.json is of kid %s, config.json of %s" % (table["kid"], config["kid"]))
+        raise DeviceError("config", "secret.json is of kid %s, config of %s" % (table["kid"], config["kid"]))
     check_identity(need(table, "uid", str, "secret.json"), config["uid"], "secret.json")
     return _hex(table["kid"], (2, 4), "kid"), _hex(need(table, "secret", str, "secret.json"), (16,), "secret")
 
@@ -70,12 +104,12 @@ def load_secret(root, config):
 def check_identity(found, expected, what):
     """DeviceError("identity") unless both ids are the same: a cloned image or a swapped board must not send."""
     if found.lower() != expected.lower():
-        raise DeviceError("identity", "%s is of %s, config.json of %s: flash this board" % (what, found, expected))
+        raise DeviceError("identity", "%s is of %s, config of %s: flash this board" % (what, found, expected))
 
 
 def identify(board, root):
     """Return the configuration (dict) below `root`; the board gets its uid. DeviceError: config, identity."""
-    config = load(root)
+    config = load(root, board.faults.note)
     board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port().reset_cause()))
     check_identity(port().unique_id(), config["uid"], "the chip")
     board.uid = config["uid"]

@@ -2,7 +2,9 @@
 
 Counters are reserved ahead: `limit` is stored before the first counter at or above it is used, and a boot begins at the
 stored limit. Two slots take turns and lie in two folders, so that neither a failing write nor a hand that empties the
-folder /state sets the counter back. Each kid has slots of its own, so an old key that returns goes on where it was.
+folder /state sets the counter back. Each kid has slots of its own, so an old key that returns goes on where it was. Only
+provisioning makes them (tools/flash): a board that has none has lost its files, and a counter that began again would break
+the key.
 """
 
 from firmware.wire.errors import DeviceError, const
@@ -16,20 +18,20 @@ _RESERVE_MAX = const(64)
 class Counter:
     """`paths`: the two slots. `reserve`: counters per write; 1 for a board that is powered off between wakes.
 
-    `first`: where a key that was never used begins. upcoming: what `next` will return.
+    upcoming: what `next` will return. DeviceError: state_lost (no slot is there), counter (none is whole).
     """
 
-    def __init__(self, paths, reserve=16, first=1):
+    def __init__(self, paths, reserve=16):
         self._paths = paths
         self._reserve = reserve
         found = [files.read(path) for path in paths]
         limits = [int.from_bytes(record or b"", "big") for record in found]
         best = max(limits)
+        if found == [None, None]:
+            raise DeviceError("state_lost", "the counter of this key is gone: this board needs a new key")
         if not best:
-            if found != [None, None]:
-                raise DeviceError("counter", "both records are damaged: this board needs a new key")
-            best = first
-        elif not min(limits):
+            raise DeviceError("counter", "both records are damaged: this board needs a new key")
+        if not min(limits):
             # The slot that is gone may have been the newer one, by one reservation.
             best += _RESERVE_MAX
         self._slot = 0 if limits[0] < limits[1] else 1  # the older one is written next

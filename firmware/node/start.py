@@ -18,7 +18,7 @@ _SOON_MS = const(30000)
 
 
 def start(board, root):
-    """Return the Node. DeviceError: config, identity, counter, store."""
+    """Return the Node. DeviceError: config, identity, state_lost, counter, store."""
     config = configuration.identify(board, root)
     kid, secret = configuration.load_secret(root, config)
     keys = derive(secret, kid)

@@ -7,7 +7,8 @@ The names of refused frames, and of what only a host can run into, are beside it
 DEVICE_ERRORS = {
     1: "sensor_silent", 2: "sensor_checksum", 3: "sensor_range", 4: "sensor_id", 5: "sensor_bus",
     6: "sensor_power_on", 10: "radio_absent", 11: "radio_busy", 12: "radio_tx", 13: "radio_duty",
-    20: "store", 21: "queue_full", 22: "counter", 30: "config", 31: "identity", 36: "task_late", 40: "exception",
+    20: "store", 21: "queue_full", 22: "counter", 30: "config", 31: "identity", 32: "config_older",
+    33: "state_lost", 36: "task_late", 40: "exception",
     60: "order_unknown", 61: "order_value", 62: "order_failed",
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ import mp
 
 from gateway.inventory import load
 from tools.flash.build import build_slot, write_files
-from tools.flash.config import board_config
+from tools.flash.config import board_config, config_files, counter_files
 
 WIRE_MPY_LIMIT = 10_000
 APP_MPY_LIMIT = 60_000
@@ -65,7 +65,9 @@ def flashed(name: str, folder: Path, **changes: object) -> tuple[str, int]:
     files = build_slot(board, port="unix")
     write_files(files, folder)
     config = {**board_config(fleet, board), "uid": "0a0b0c0d", **changes}
-    (folder / "config.json").write_text(json.dumps(config))
+    write_files(config_files(config), folder)
+    if config["kid"]:
+        write_files(counter_files(config["kid"]), folder)
     (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
     return board.role, sum(len(data) for file, data in files.items() if file.endswith(".mpy"))
 

@@ -32,7 +32,7 @@ def slot(tmp_path):
     """`slot(name, **changes)`: the folder of a board of the fleet as it is flashed, for the board of fake/machine.py."""
     from gateway.inventory import load
     from tools.flash.build import build_slot, write_files
-    from tools.flash.config import board_config
+    from tools.flash.config import board_config, config_files, counter_files
 
     inventory = load(ROOT / "boards.yaml")
 
@@ -41,7 +41,9 @@ def slot(tmp_path):
         folder = tmp_path / name
         write_files(build_slot(board, port="unix"), folder)
         config = {**board_config(inventory, board), "uid": "0a0b0c0d", **changes}
-        (folder / "config.json").write_text(json.dumps(config))
+        write_files(config_files(config), folder)
+        if config["kid"]:
+            write_files(counter_files(config["kid"]), folder)
         (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
         return folder
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+from binascii import crc32
 
 from firmware.node.board import Board
 from firmware.node.console import Console
@@ -210,10 +211,23 @@ RADIO = {"chip": "desk", "antenna_dbi": 0}
 PLAN = {"band": "eu868", "freq_hz": 868100000, "sf": 9, "bw_hz": 125000, "cr": 5, "power_dbm": 14, "sync": 18}
 
 
+def put(name, data):
+    """Write a record, as firmware/node/files.py has it, to /f."""
+    with open("/f/" + name, "wb") as file:
+        file.write(data + crc32(data).to_bytes(4, "little"))
+
+
 def flash(settings, secret_uid=UID, kid="0001"):
-    """Write the board's two files to /f."""
-    with open("/f/config.json", "w") as file:
-        json.dump(settings, file)
+    """Write the board's own files to /f, as the flash tool does: a counter is made once and never again."""
+    text = json.dumps(settings).encode()
+    for i in range(2):
+        put(f"config-{i}", bytes((0, 0, 0, 1 + i)) + text)
+    slots = ("state/counter-" + settings["kid"], "counter-" + settings["kid"]) if settings["kid"] else ()
+    if "state" not in os.listdir("/f"):
+        os.mkdir("/f/state")
+    if slots and slots[1] not in os.listdir("/f"):
+        for slot in slots:
+            put(slot, (1).to_bytes(8, "big"))
     with open("/f/secret.json", "w") as file:
         json.dump({"kid": kid, "secret": SECRET.hex(), "uid": secret_uid}, file)
 

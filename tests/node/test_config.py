@@ -8,9 +8,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 FAULTS = [
-    ("os.remove('/f/config.json')", "config", "config.json is missing"),
-    ("spoil('config.json', '{')", "config", "no JSON"),
-    ("spoil('config.json', '[]')", "config", "no object"),
+    ("os.remove('/f/config-0'); os.remove('/f/config-1')", "config", "config is missing"),
+    ("spoil('config-0', '{}'); spoil('config-1', '{}')", "config", "config is missing or damaged"),
+    ("put('config-1', bytes(3) + b'\\x03{')", "config", "no JSON"),
+    ("put('config-1', bytes(3) + b'\\x03[]')", "config", "no object"),
     ("flash(config(v=2))", "config", "version 1"),
     ("flash(config(uid=None))", "config", '"uid"'),
     ("flash(config(report_s=0))", "config", "report_s"),
@@ -62,6 +63,61 @@ def case(change):
         assert part in line, (change, line)
 
 
+@pytest.mark.produces("config_older")
+def test_a_damaged_configuration_gives_way_to_the_one_before_and_the_board_says_so(desk):
+    out = desk(
+        """
+Service.script = lambda now: {3: 1}
+d = Desk(config(report_s=600))
+put("config-0", bytes((0, 0, 0, 3)) + json.dumps(config(report_s=300)).encode())
+d.reboot(); d.run(901)
+print(len(d.host.of(1)), [l for l in d.host.lines if l.startswith("error")])
+with open("/f/config-0", "r+b") as file:
+    file.seek(20); file.write(b"X")
+d.reboot(); d.run(901)
+print(len(d.host.of(1)), [opened(m[2])[0].get(-7) for m in d.host.of(1)][-2:], d.host.lines[0])
+"""
+    )
+    first, then = out.splitlines()
+    assert first == "4 []"
+    assert then.startswith("6 [32, None] error config_older config:")
+
+
+def test_settings_lie_over_the_configuration_and_bad_ones_are_left_out(desk):
+    out = desk(
+        """
+from firmware.node import config as configuration, settings
+disk = RamDisk(); mount(disk, True); flash(config(settings={"a": 1, "b": 2}))
+said = []
+def seen():
+    found = configuration.load("/f/", lambda error: said.append(error.name))
+    return found["report_s"], sorted(found["settings"].items()), found["kid"]
+print(seen())
+for changed in ({"report_s": 60, "settings": {"b": 3}, "kid": "0002", "done": [7, 0]}, {"report_s": 0, "settings": {"b": 4}}):
+    settings.save("/f/", changed)
+    print(seen(), settings.load("/f/") == (changed, False), said)
+with open("/f/state/settings-1", "r+b") as file:
+    file.write(b"X")
+print(seen(), said)
+disk.full = True
+try:
+    settings.save("/f/", {})
+except DeviceError as error:
+    print(error.name)
+disk.full = False
+print(seen()[0])
+"""
+    )
+    assert out.splitlines() == [
+        "(900, [('a', 1), ('b', 2)], '0001')",
+        "(60, [('a', 1), ('b', 3)], '0001') True []",
+        "(900, [('a', 1), ('b', 2)], '0001') True ['config']",
+        "(60, [('a', 1), ('b', 3)], '0001') ['config', 'config_older']",
+        "store",
+        "60",
+    ]
+
+
 def test_a_service_that_cannot_be_built_is_reported_by_the_node_itself(desk):
     out = desk(
         """
@@ -82,6 +138,7 @@ def test_the_launcher_tries_again_prints_the_fault_and_ends_by_ctrl_c(desk):
     out = desk(
         """
 import firmware.node.app
+import firmware.node.config
 runs = []
 def app(root="/"):
     runs.append(now_ms())
@@ -94,8 +151,7 @@ firmware.node.app.run = app
 os.umount("/")                       # the host's files: from here on / is the board's
 mount_point = RamDisk()
 mount(mount_point, True)
-with open("/f/config.json", "w") as file:
-    json.dump(config(), file)
+flash(config())
 os.mkdir("/f/a")
 with open("/f/a/modules", "w") as file:
     file.write("firmware.wire.errors\\nfirmware.node.app\\n")

@@ -3,6 +3,11 @@
 import pytest
 
 NEW = """
+def provisioned():
+    disk = RamDisk()
+    mount(disk, True)
+    flash(config())
+    return disk
 def spoil(path):
     with open(path, "wb") as file:
         file.write(b"rubbish")
@@ -19,8 +24,7 @@ def test_no_counter_repeats_wherever_the_power_is_cut(desk, reserve):
     out = desk(
         NEW
         + f"""
-disk = RamDisk()
-mount(disk, True)
+disk = provisioned()
 used, cuts, boots, cut = 0, 0, 0, 0
 # Each boot the power is cut one write later than in the boot before, until all places have been seen twice.
 while boots < 150:
@@ -52,7 +56,7 @@ def test_a_gated_board_counts_without_gaps(desk):
     out = desk(
         NEW
         + """
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
 new(1).next()
 new(1).next()
 print([new(1).next() for _ in range(20)])
@@ -66,7 +70,7 @@ def test_a_boot_goes_on_at_the_stored_limit_and_writes_nothing(desk):
     out = desk(
         NEW
         + """
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
 c = new(); a = [c.next() for _ in range(40)]
 before = disk.operations
 c = new()
@@ -81,7 +85,7 @@ def test_an_emptied_state_folder_does_not_set_it_back(desk):
     out = desk(
         NEW
         + """
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
 for lost in paths() * 3:
     c = new(); last = [c.next() for _ in range(40)][-1]
     os.remove(lost)
@@ -99,7 +103,8 @@ def test_an_old_key_goes_on_where_it_was(desk):
         NEW
         + """
 from firmware.node.start import make_counter
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
+flash(config(kid="0002"))
 def piv(kid):
     return make_counter("/f/", config(kid=kid)).next()
 print(piv("0001"), piv("0002"), piv("0001") > 1)
@@ -113,7 +118,7 @@ def test_damaged_records_and_the_last_counter_stop_the_board(desk):
     out = desk(
         NEW
         + """
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
 from firmware.node import files
 new().next(); new().next()
 for path in paths():
@@ -145,7 +150,7 @@ def test_without_a_store_no_counter_is_given_out(desk):
     out = desk(
         NEW
         + """
-disk = RamDisk(); mount(disk, True)
+disk = provisioned()
 c = new()
 got = [c.next() for _ in range(16)]
 disk.full = True
@@ -160,3 +165,23 @@ print(c.next(), new().next() > 17)
 """
     )
     assert out.split() == ["store"] * 3 + ["17", "True"]
+
+
+@pytest.mark.produces("state_lost")
+def test_a_board_without_a_counter_sends_nothing_and_makes_none(desk):
+    out = desk(
+        NEW
+        + """
+d = Desk(config())
+d.run(1000)
+first = [opened(m[2])[1] for m in d.host.of(1)]
+for path in paths():
+    os.remove(path)
+try:
+    d.reboot()
+except DeviceError as error:
+    print(error.name)
+print(first, d.host.of(1), [p for p in paths() if p.rpartition("/")[2] in os.listdir(p.rpartition("/")[0])])
+"""
+    )
+    assert out.splitlines() == ["state_lost", "[1, 2] [] []"]

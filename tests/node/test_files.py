@@ -1,9 +1,9 @@
 """Records of two generations: a save that fails, is torn or damaged leaves the one before in force."""
 
 NEW = """
-from firmware.node import files
+from firmware.node.pair import Pair
 def pair():
-    return files.Pair(("/f/p-0", "/f/p-1"))
+    return Pair(("/f/p-0", "/f/p-1"))
 """
 
 

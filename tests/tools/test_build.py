@@ -155,7 +155,7 @@ def test_the_configuration_of_each_kind_of_board(town):
     assert buoy["settings"] == {"record_s": 1024, "home_lat_e5": 4865702, "home_lon_e5": -278560}
     files = config.board_files(town, town.boards["bin-quai"], {"0002": "AB" * 16})
     assert json.loads(files["secret.json"]) == {"kid": "0002", "secret": "ab" * 16, "uid": "e6614c311b7e6a10"}
-    assert json.loads(files["config.json"])["board"] == "bin-quai"
+    assert json.loads(files["config-0"][4:-4])["board"] == "bin-quai"
     with pytest.raises(HostError, match="not 32 hexadecimal digits"):
         config.board_files(town, town.boards["bin-quai"], {"0002": "zz" * 16})
 
@@ -163,7 +163,7 @@ def test_the_configuration_of_each_kind_of_board(town):
 def test_the_board_reads_the_configuration_it_is_given(town, tmp_path, mp):
     """The firmware's own reader, in real MicroPython, takes every file that the tools write."""
     for board in town.boards.values():
-        build.write_files({"config.json": json.dumps(config.board_config(town, board)).encode()}, tmp_path / board.name)
+        build.write_files(config.config_files(config.board_config(town, board)), tmp_path / board.name)
     names = [board.name for board in town.boards.values()]
     said = mp(
         "from firmware.node import config\n"

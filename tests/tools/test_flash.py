@@ -23,12 +23,12 @@ def test_an_empty_board_comes_into_service(tmp_path, flash, town):
         assert code == 0, err
         said = json.loads(out)
         assert said["board"] == "bin-capitainerie"
-        assert {"main.py", "config.json", "secret.json", "a/firmware/node/app.mpy"} <= set(said["files"]["written"])
+        assert {"main.py", "config-0", "config-1", "secret.json", "a/firmware/node/app.mpy"} <= set(said["files"]["written"])
         assert said["hello"]["uid"] == UID
         assert said["hello"]["caps"][0] == "node"
         assert any(line.startswith("boot bin-capitainerie node firmware") for line in said["log"])
         connection = connect.Connection(board.port)
-        config = json.loads(connection.run("print(open('/config.json').read())"))
+        config = json.loads(connection.run("print(open('/config-1').read()[4:-4])"))
         secret = json.loads(connection.run("print(open('/secret.json').read())"))
         connection.close()
     assert (config["kid"], config["uid"], config["link"]) == ("0001", UID, "serial")
@@ -66,6 +66,85 @@ def test_only_what_changed_is_copied_and_what_is_left_over_goes(tmp_path, flash)
     assert "kept" in there
     assert "old.mpy" not in there
     assert ".new" not in there
+
+
+COUNTERS = ("/state/counter-0001", "/counter-0001")
+SEEN = f"""
+import os
+for path in {COUNTERS!r}:
+    try:
+        with open(path, "rb") as file:
+            print(int.from_bytes(file.read()[:-4], "big"))
+    except OSError:
+        print("none")
+print(os.listdir("/"))
+"""
+
+
+def on_board(board, script):
+    """What a script prints on the board; its own program does not run meanwhile."""
+    connection = connect.Connection(board.port)
+    try:
+        return connection.run(script).splitlines()
+    finally:
+        connection.close()
+
+
+@pytest.mark.produces("bad_keys")
+@pytest.mark.share("flash")
+def test_a_counter_is_made_once_and_a_board_that_lost_it_needs_a_new_key(tmp_path, flash, secrets):
+    with PtyBoard(tmp_path, UID) as board:
+        assert flash("bin-capitainerie", board.port)[0] == 0
+        assert json.loads(secrets.read_text())["keys"]["0001"]["counts_on"] == UID
+        used = on_board(board, SEEN)[:2]
+        assert max(map(int, used)) >= 1
+        assert flash("bin-capitainerie", board.port)[0] == 0
+        assert all(int(now) >= int(then) for now, then in zip(on_board(board, SEEN), used, strict=False))
+        on_board(board, f"import os\nfor path in {COUNTERS!r}:\n    os.remove(path)")
+        code, _, err = flash("bin-capitainerie", board.port)
+        assert code == 3, err
+        assert "the board has lost the counter of key id 0001" in err
+        assert three_lines(err, "bad_keys")
+        assert on_board(board, SEEN)[:2] == ["none", "none"]
+    # The same key on an empty chip of the same name: what the board knew is gone, what was noted here is not.
+    Path(board.image).unlink()
+    with PtyBoard(tmp_path, UID) as board:
+        code, _, err = flash("bin-capitainerie", board.port, "--dry-run")
+        assert code == 3
+        assert on_board(board, SEEN)[2] == "[]"
+
+
+@pytest.mark.produces("bad_keys")
+def test_a_key_that_counts_on_another_chip_is_refused(tmp_path, flash, secrets):
+    issued = json.loads(secrets.read_text())
+    issued["keys"]["0001"]["counts_on"] = "e6614c311b7effff"
+    secrets.write_text(json.dumps(issued))
+    with PtyBoard(tmp_path, UID) as board:
+        code, _, err = flash("bin-capitainerie", board.port)
+    assert code == 3
+    assert "key id 0001 counts on another chip, e6614c311b7effff" in err
+
+
+@pytest.mark.share("flash")
+def test_a_board_of_the_first_layout_is_moved_and_keeps_its_counter(tmp_path, flash):
+    with PtyBoard(tmp_path, UID) as board:
+        assert flash("bin-capitainerie", board.port)[0] == 0
+        on_board(
+            board,
+            "import os\n"
+            "text = open('/config-1', 'rb').read()[4:-4]\n"
+            "with open('/config.json', 'wb') as file:\n    file.write(text)\n"
+            "os.remove('/config-0')\nos.remove('/config-1')",
+        )
+        code, out, err = flash("bin-capitainerie", board.port, "--json")
+        assert code == 0, err
+        left = on_board(board, SEEN)
+    assert "its configuration was one file" in err
+    done = json.loads(out)["files"]
+    assert (done["written"], done["removed"]) == (["config-0", "config-1"], ["config.json"])
+    assert "config-0" in left[2]
+    assert "config.json" not in left[2]
+    assert int(left[0]) >= 1
 
 
 @pytest.mark.share("flash")

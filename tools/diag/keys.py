@@ -95,7 +95,7 @@ def export(role: str, path: Path, inventory: Path, out: Path, as_json: bool) -> 
 
 
 def read(path: Path) -> dict[str, dict[str, str]]:
-    """{key id: {"board", "secret"}} of a file of secrets; empty where there is none. Raises HostError (bad_keys)."""
+    """{key id: {"board", "secret"[, "counts_on"]}} of a file; empty where there is none. Raises HostError (bad_keys)."""
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8")
@@ -141,6 +141,15 @@ def write(path: Path, document: dict[str, Any]) -> None:
         what = _("cannot write: {error}").format(error=error)
         name = "disk_full" if error.errno == errno.ENOSPC else "bad_keys"
         raise HostError(name, what, str(path), _("make room, or name another place")) from None
+
+
+def counts_on(path: Path, kid: str, uid: str) -> None:
+    """Note that the counter of a key id is on the chip `uid`, before it is made there. Raises HostError."""
+    with _locked(path):
+        issued = read(path)
+        if issued[kid].get("counts_on") != uid:
+            issued[kid]["counts_on"] = uid
+            write(path, {"keys": issued})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
 from tools.diag import keys
-from tools.flash import connect, identify, write
+from tools.flash import connect, identify, provision, write
 from tools.flash.config import board_files
 from tools.i18n import _, n_
 
@@ -46,7 +46,7 @@ def flash(  # noqa: PLR0917 - one argument an option
     steps.done(_("built: {count} files, {size} bytes").format(count=len(files), size=sum(map(len, files.values()))))
     connection = connect.Connection(connect.choose_port(port))
     try:
-        said = _flash(connection, inv, entry, files, (steps, dry_run, yes))
+        said = _flash(connection, inv, entry, files, secrets, (steps, dry_run, yes))
     except BaseException:
         # Whatever went wrong, the board goes on with what it has.
         with contextlib.suppress(HostError):
@@ -110,14 +110,16 @@ def complete(ctx: click.Context, start: str) -> list[str]:
         return []
 
 
-def _flash(
-    connection: connect.Connection, inv: Inventory, entry: Board, files: dict[str, bytes], how: tuple[Steps, bool, bool]
-) -> dict[str, Any]:
+def _flash(  # noqa: PLR0917
+    connection: connect.Connection, inv: Inventory, entry: Board, files: dict[str, bytes], secrets: Path,
+    how: tuple[Steps, bool, bool],
+) -> dict[str, Any]:  # fmt: skip
     steps, dry_run, yes = how
     found = identify.ask(connection)
     steps.done(_("found: {machine}, MicroPython {version}, {uid}").format(
         machine=found.machine, version=found.micropython, uid=found.uid))  # fmt: skip
     identify.compare(inv, entry, found)
+    fresh = provision.wanted(entry, found, keys.read(secrets))
     todo = write.plan(files, write.hashes(connection, files))
     said: dict[str, Any] = {
         "port": connection.port,
@@ -132,6 +134,11 @@ def _flash(
     if not dry_run:
         _room(connection, files, todo, found)
         _confirm(entry, found, yes)
+        provision.make(connection, entry, found, secrets, fresh=fresh)
+        if found.old:
+            steps.done(_("its configuration was one file, as the first boards had it: it gets two generations"))
+        if found.settings:
+            steps.done(_("the board keeps what commands and calibration changed on it"))
         write.copy(connection, files, todo, steps.doing)
         steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
                       len(todo.write)).format(count=len(todo.write), same=len(todo.same)))  # fmt: skip

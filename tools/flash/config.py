@@ -1,6 +1,10 @@
-"""A board's own files: config.json (what it is) and secret.json (its key). The firmware reads them in node/config.py."""
+"""A board's own files: its configuration in two generations, secret.json (its key) and its counter's two slots.
+
+The firmware reads them in node/config.py, node/pair.py and node/counter.py.
+"""
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +15,12 @@ from tools.flash.build import build_slot
 from tools.i18n import _
 
 VERSION = 1
+CONFIG = ("config-0", "config-1")
+OLD_CONFIG = "config.json"  # where boards of the first layout had it
 
 
 def board_config(inv: Inventory, board: Board) -> dict[str, Any]:
-    """The content of config.json: the board's entry with everything that its presets add."""
+    """The configuration: the board's entry with everything that its presets add."""
     kind = inv.presets.boards[board.type]
     return {
         "v": VERSION,
@@ -105,10 +111,27 @@ def board_secret(board: Board, secrets: Mapping[str, str]) -> dict[str, str] | N
     return {"kid": board.kid, "secret": secret.lower(), "uid": board.uid or ""}
 
 
+def record(data: bytes) -> bytes:
+    """A record as firmware/node/files.py keeps it: the data and its CRC-32."""
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def config_files(config: Mapping[str, Any]) -> dict[str, bytes]:
+    """Both generations of a configuration with the same content: wherever the power is cut, a whole one is there."""
+    text = json.dumps(config, separators=(",", ":")).encode()
+    return {path: record(bytes((0, 0, 0, 1 + i)) + text) for i, path in enumerate(CONFIG)}
+
+
+def counter_files(kid: str) -> dict[str, bytes]:
+    """The two slots of a key's frame counter as provisioning makes them, once in the key's life: its first counter is 1."""
+    first = record((1).to_bytes(8, "big"))
+    return {f"state/counter-{kid}": first, f"counter-{kid}": first}
+
+
 def board_files(inv: Inventory, board: Board, secrets: Mapping[str, str], port: str | None = None) -> dict[str, bytes]:
-    """Every file of a board: the application, config.json and, but for a bridge, secret.json."""
+    """Every file that flashing keeps as it shall be: application, configuration and, but for a bridge, secret.json."""
     files = build_slot(board, port)
-    files["config.json"] = json.dumps(board_config(inv, board), separators=(",", ":")).encode()
+    files.update(config_files(board_config(inv, board)))
     secret = board_secret(board, secrets)
     if secret is not None:
         files["secret.json"] = json.dumps(secret, separators=(",", ":")).encode()

@@ -18,7 +18,7 @@ ANSWERS_S = (2.0, 4.0, 6.0)
 # A board that has said why it cannot work is not waited for much longer.
 GRACE_S = 1.5
 # Errors of a board after which it sends nothing, or nothing of use.
-FATAL = ("config", "identity", "counter", "store", "exception")
+FATAL = ("config", "identity", "state_lost", "counter", "store", "exception")
 BAUD = 115_200
 # Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
 CHUNK = 512

@@ -16,22 +16,35 @@ OLDEST = (1, 24)
 ASK = """
 import json, machine, os, sys
 i = sys.implementation
-try:
-    c = json.load(open('/config.json'))
-except (OSError, ValueError):
-    c = None
+c, g = None, b''
+for p in ('/config.json', '/config-0', '/config-1'):
+    try:
+        with open(p, 'rb') as f:
+            d = f.read()
+        n, d = (b'', d) if p[-1] == 'n' else (d[:4], d[4:-4])
+        if n >= g:
+            c, g = json.loads(d), n
+    except (OSError, ValueError):
+        pass
 v = os.statvfs('/')
+t = os.listdir('/')
+t += os.listdir('/state') if 'state' in t else []
 print(json.dumps({
     'platform': sys.platform, 'machine': getattr(i, '_machine', ''), 'version': list(i.version[:3]),
     'mpy': getattr(i, '_mpy', 0), 'uid': machine.unique_id().hex(), 'free': v[0] * v[3],
     'board': c.get('board') if isinstance(c, dict) else None, 'kid': c.get('kid') if isinstance(c, dict) else None,
-    'main': 'main.py' in os.listdir('/'),
+    'main': 'main.py' in t, 'counters': [n[8:] for n in t if n.startswith('counter-')], 'old': 'config.json' in t,
+    'settings': 'settings-0' in t or 'settings-1' in t,
 }))
 """
 
 
 class Found(NamedTuple):
-    """What a board says of itself. `free`: bytes in its file system; `board`, `kid`, `main`: what is on it already."""
+    """What a board says of itself. `free`: bytes in its file system; `board`, `kid`, `main`: what is on it already.
+
+    counters: key ids that have a counter there; `old`: its configuration has the first layout, one file without a CRC;
+    `settings`: something was changed on it by a command or a calibration.
+    """
 
     platform: str
     machine: str
@@ -42,6 +55,9 @@ class Found(NamedTuple):
     board: str | None
     kid: str | None
     main: bool
+    counters: tuple[str, ...] = ()
+    old: bool = False
+    settings: bool = False
 
     @property
     def chip(self) -> str:
@@ -59,7 +75,7 @@ def ask(connection: Connection) -> Found:
     printed = connection.run(ASK)
     try:
         said: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
-        return Found(**{**said, "version": tuple(said["version"])})
+        return Found(**{**said, "version": tuple(said["version"]), "counters": tuple(said["counters"])})
     except (ValueError, KeyError, TypeError, IndexError):
         what = _("the board does not say what it is: {said}").format(said=printed.strip()[-80:] or "-")
         raise HostError("no_device", what, connection.port, _("put MicroPython on it: a plain one, at least 1.24")) from None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.errors import HostError
 from tools.flash.build import SLOT
+from tools.flash.config import OLD_CONFIG
 from tools.flash.connect import Connection
 from tools.i18n import _
 
@@ -54,8 +55,8 @@ class Plan(NamedTuple):
 
 
 def hashes(connection: Connection, top: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the slot's files on the board and of those of `top` that are there."""
-    script = f"TOP = {list(top)!r}\nSLOT = {SLOT!r}\n{LIST}"
+    """SHA-256 of the slot's files on the board, of those of `top` that are there, and of the first layout's configuration."""
+    script = f"TOP = {[*top, OLD_CONFIG]!r}\nSLOT = {SLOT!r}\n{LIST}"
     return dict(json.loads(line) for line in connection.run(script).splitlines() if line.strip())
 
 

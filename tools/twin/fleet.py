@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from gateway import inventory
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
-from tools.flash.config import board_files
+from tools.flash.config import CONFIG, board_files, counter_files
 from tools.twin.process import Spec
 
 BLOCK = 4096
@@ -100,7 +100,9 @@ def _clone(path: Path, seed: int, nodes: int) -> None:
 def flash_image(fleet: Fleet, board: Board) -> bytes:
     """What is on a board's flash after `jourdain flash`: a littlefs image with the very same files."""
     files = board_files(fleet.inventory, board, fleet.secrets, "unix")
-    own: dict[str, bytes] = {name: files.pop(name) for name in ("config.json", "secret.json") if name in files}
+    own: dict[str, bytes] = {name: files.pop(name) for name in (*CONFIG, "secret.json") if name in files}
+    if board.kid:
+        own.update(counter_files(board.kid))
     return _image(own, _application(tuple(files.items())))
 
 
