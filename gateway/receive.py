@@ -13,9 +13,10 @@ from typing import Any
 
 import cbor2
 
-from firmware.wire.errors import DEVICE_ERRORS, WireError
+from firmware.wire.errors import WireError
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from firmware.wire.host import payload as wire_payload
+from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.host.receiver import authenticate
 from firmware.wire.link import HEARD, HELLO, parse
 from firmware.wire.quantities import AGE, ERROR

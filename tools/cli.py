@@ -30,6 +30,7 @@ COMMANDS = {
     "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board."),
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
+    "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable."),
     "keys": Lazy("tools.diag.keys:keys", "gateway", "Make the keys of boards."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }

@@ -30,6 +30,7 @@ class Bridge:
     def __init__(self, board, radio, ledger, settings, *, bands, antenna_dbi):
         board.outbox = Outbox(board.console.write)
         self.board = board
+        board.app = self
         self.radio = radio
         self._ledger = ledger
         self._settings = settings

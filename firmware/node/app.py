@@ -13,6 +13,7 @@ class Node:
     def __init__(self, board, queue, link, uplink, schedule):
         uplink.app = self
         self.board = board
+        board.app = self
         self.queue = queue
         self.link = link
         self.uplink = uplink

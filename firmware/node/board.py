@@ -13,8 +13,9 @@ from .supervisor import Supervisor
 
 
 class Board:
-    """Everything that exists before the configuration is read, which sets `uid`. outbox: None on a radio node.
+    """Everything that exists before the configuration is read, which sets `uid` and `root`. outbox: None on a radio node.
 
+    app: the Node or Bridge, once it is made. refused: requests of the service console that were too many.
     ladder: of firmware/ladder.py, made before all this; without one a NoLadder, which does nothing.
     """
 
@@ -30,7 +31,18 @@ class Board:
         self.ladder = ladder
         self.outbox = None
         self.role = role
-        self.uid = ""
+        self.uid = self.root = ""
+        self.app = self.talk = None
+        self.refused = 0
+        self.console.ask = self.ask
+
+    def ask(self, body):
+        """Take a request (bytes) of the service console: serve.py, which is loaded for it, answers."""
+        if not self.talk:
+            from .serve import Talk
+
+            self.talk = Talk(self)
+        self.talk.take(body)
 
     def hello(self, again=False):
         """Say who this board is, and then all that is not handled, `again`."""

@@ -88,17 +88,28 @@ def _hex(text, size, where):
     return data
 
 
-def load_secret(root, config):
-    """Return (kid, secret) as bytes. DeviceError("config"), or "identity" when it was made for another board."""
+def _secret(root):
     try:
         with open(root + "secret.json") as file:
-            table = _parse(file.read(), "secret.json")
+            return _parse(file.read(), "secret.json")
     except OSError:
         raise DeviceError("config", "secret.json is missing: flash this board")
+
+
+def load_secret(root, config):
+    """Return (kid, secret) as bytes. DeviceError("config"), or "identity" when it was made for another board."""
+    table = _secret(root)
     if need(table, "kid", str, "secret.json") != config["kid"]:
         raise DeviceError("config", "secret.json is of kid %s, config of %s" % (table["kid"], config["kid"]))
     check_identity(need(table, "uid", str, "secret.json"), config["uid"], "secret.json")
-    return _hex(table["kid"], (2, 4), "kid"), _hex(need(table, "secret", str, "secret.json"), (16,), "secret")
+    return read_secret(root)
+
+
+def read_secret(root):
+    """Return (kid, secret) of the file as bytes. DeviceError("config")."""
+    table = _secret(root)
+    kid, secret = (need(table, key, str, "secret.json") for key in ("kid", "secret"))
+    return _hex(kid, (2, 4), "kid"), _hex(secret, (16,), "secret")
 
 
 def check_identity(found, expected, what):
@@ -113,4 +124,5 @@ def identify(board, root):
     board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port().reset_cause()))
     check_identity(port().unique_id(), config["uid"], "the chip")
     board.uid = config["uid"]
+    board.root = root
     return config

@@ -22,14 +22,15 @@ class Console:
         self._poll.register(stdin, select.POLLIN)
         self._decoder = hdlc.Decoder()
         self._chunk = bytearray(64)
-        self._text = 0
+        self.ask = None  # takes the body of a request of the service console
+        self.text = 0
         self.messages = 0
 
     @property
     def garbage(self):
         """Runs and messages that were no message: noise, damage, text typed by a person."""
         decoder = self._decoder
-        return self._text + decoder.overlong + decoder.aborted
+        return self.text + decoder.overlong + decoder.aborted
 
     def write(self, data):
         """Write the bytes of a message to the line."""
@@ -63,13 +64,16 @@ class Console:
 
     def _message(self, proto, body, handle):
         message = None
+        if proto == hdlc.PROTO_CONSOLE and self.ask:
+            self.ask(body)
+            return
         if proto == hdlc.PROTO_MESSAGE:
             try:
                 message = link.parse(body)
             except WireError:
                 pass
         if message is None:
-            self._text += 1
+            self.text += 1
             return
         self.messages += 1
         handle(message)

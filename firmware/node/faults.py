@@ -13,13 +13,15 @@ _RETRY_MAX_S = const(60)
 
 
 class Faults:
-    """`log(text)`: where lines go. `code`: the error for the next frame, or None. `ask`: a new kind of fault came up."""
+    """`log(text)`: where lines go. `code`: the error for the next frame, or None. `ask`: a new kind of fault came up.
+    said: the last line.
+    """
 
     def __init__(self, log, uptime):
         self.log = log
         self._uptime = uptime
-        self._asked = {}  # code -> when it last asked
-        self._said = None
+        self.asked = {}  # code -> when it last asked
+        self.said = None
         self._said_ms = 0
         self.code = None
         self.ask = False
@@ -34,8 +36,8 @@ class Faults:
             error = DeviceError("exception", repr(error))
         line = "error %s %s" % (error.name, where + ": " + error.detail if where else error.detail)
         now = self._uptime.ms()
-        if line != self._said or now - self._said_ms >= _SAY_AGAIN_MS:
-            self._said = line
+        if line != self.said or now - self._said_ms >= _SAY_AGAIN_MS:
+            self.said = line
             self._said_ms = now
             self.log(line)
         self.code = error.code
@@ -44,8 +46,8 @@ class Faults:
     def seen(self, code):
         """Take a code that a reading carries: ask the gateway when it is new."""
         now = self._uptime.ms()
-        if now - self._asked.get(code, -_ASK_AGAIN_MS) >= _ASK_AGAIN_MS:
-            self._asked[code] = now
+        if now - self.asked.get(code, -_ASK_AGAIN_MS) >= _ASK_AGAIN_MS:
+            self.asked[code] = now
             self.ask = True
 
 

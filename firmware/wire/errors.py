@@ -3,14 +3,16 @@
 The names of refused frames, and of what only a host can run into, are beside it in host/errors.py.
 """
 
-# What a board reports of itself, as the number under key -7.
-DEVICE_ERRORS = {
-    1: "sensor_silent", 2: "sensor_checksum", 3: "sensor_range", 4: "sensor_id", 5: "sensor_bus",
-    6: "sensor_power_on", 10: "radio_absent", 11: "radio_busy", 12: "radio_tx", 13: "radio_duty",
-    20: "store", 21: "queue_full", 22: "counter", 30: "config", 31: "identity", 32: "config_older",
-    33: "state_lost", 36: "task_late", 40: "exception",
-    60: "order_unknown", 61: "order_value", 62: "order_failed",
-}  # fmt: skip
+# What a board reports of itself, each name behind its number under key -7. One text, because a board has no room for a
+# table; hosts have it as DEVICE_ERRORS of host/errors.py.
+CODES = (
+    "1 sensor_silent 2 sensor_checksum 3 sensor_range 4 sensor_id 5 sensor_bus 6 sensor_power_on "
+    "10 radio_absent 11 radio_busy 12 radio_tx 13 radio_duty "
+    "20 store 21 queue_full 22 counter 30 config 31 identity 32 config_older 33 state_lost "
+    "36 task_late 40 exception "
+    "60 order_unknown 61 order_value 62 order_failed "
+    "63 console_auth 64 console_rate 65 console_request"
+)
 
 # MicroPython's compiler puts the value in place of a name that is set by const(); elsewhere it is the value itself.
 const = int
@@ -25,13 +27,11 @@ class WireError(Exception):
 
 
 class DeviceError(Exception):
-    """A fault of a board's own parts; `name` is one of DEVICE_ERRORS, `code` its number under key -7."""
+    """A fault of a board's own parts; `name` is one of CODES, `code` its number under key -7."""
 
     def __init__(self, name, detail=""):
         super().__init__(name, detail)
         self.name = name
         self.detail = detail
-        for self.code, known in DEVICE_ERRORS.items():
-            if known == name:
-                return
-        raise KeyError(name)
+        words = CODES.split()
+        self.code = int(words[words.index(name) - 1])

@@ -16,7 +16,7 @@ from firmware.node.board import Board
 from firmware.node.console import Console
 from firmware.radio.airtime import airtime_us
 from firmware.wire import hdlc, link
-from firmware.wire.cbor import loads
+from firmware.wire.cbor import loads, loads_link
 from firmware.wire.errors import DeviceError  # noqa: F401 - the tests' own
 from firmware.wire.frame import parse
 from firmware.wire.seal import derive, unseal
@@ -114,6 +114,7 @@ class Host(io.IOBase):
         self.buffer = self
         self.heard = []
         self.lines = []
+        self.answers = []  # of the service console: [id, status, value]
         self.on_message = None
         self.disk = None  # set: what a board without power says is not heard
 
@@ -131,6 +132,8 @@ class Host(io.IOBase):
         for proto, body in self._decoder.feed(bytes(data)):
             if proto == hdlc.PROTO_LOG:
                 self.lines.append(body.decode())
+            elif proto == hdlc.PROTO_CONSOLE:
+                self.answers.append(loads_link(body))
             elif proto == hdlc.PROTO_MESSAGE:
                 message = link.parse(body)
                 self.heard.append(message)
@@ -250,6 +253,7 @@ class Radio:
     def __init__(self, fault):
         self.fault = fault
         self.settings = {"preamble": 8}
+        self.counters = {}
         self.sent = []  # (start in ms, frame, settings)
         self.failing = []  # names of the faults of the next sends, None for one that goes well
         self.absent = False

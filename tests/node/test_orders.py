@@ -90,7 +90,7 @@ def test_what_cannot_be_done_is_refused_by_name_and_changes_nothing(town):
         from firmware.node import settings
         record = settings.load("/f/")[0]
         assert set(record) == {{"done"}} and t.ladder.reboots == 0, record
-        from firmware.wire.errors import DEVICE_ERRORS
+        from firmware.wire.host.errors import DEVICE_ERRORS
         print(*sorted(set(DEVICE_ERRORS[code] for code in told.values())))
         """
     )

@@ -7,7 +7,7 @@ import sys
 import desk
 
 from firmware import sensors as registry
-from firmware.wire.errors import DEVICE_ERRORS
+from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.host.rows import BY_KEY, check
 from firmware.wire.quantities import ERROR
 

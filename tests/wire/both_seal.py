@@ -92,3 +92,9 @@ def check_another_secret_or_kid_cannot_read():
     assert refused(seal.unseal, seal.derive(secret, b"\0\2"), parse(frame)) == "auth"
     assert refused(seal.unseal, seal.derive(bytes(16), keys.kid), parse(frame)) == "auth"
     assert refused(seal.unseal, seal.derive(secret, b"\0\0\0\1"), parse(frame)) == "auth"
+
+
+def check_the_service_key():
+    secret = bytes(range(16))
+    assert seal.service_key(secret, b"\0\1") == unhex("62e4fea18321075e9f11f96315b735ce")
+    assert seal.service_key(secret, b"\xab\xcd\xef\1") == unhex("57169d5eeb68ea3f7b5ddc014c5a8a49")

@@ -6,7 +6,7 @@ import wire_vectors
 from firmware.wire import cbor, errors, frame, seal
 from firmware.wire.downlink import accept_downlink
 from firmware.wire.host import receiver
-from firmware.wire.host.errors import FRAME_ERRORS, HOST_ERRORS
+from firmware.wire.host.errors import DEVICE_ERRORS, FRAME_ERRORS, HOST_ERRORS
 from firmware.wire.host.window import Window
 
 KEYS = seal.derive(bytes(range(16)), b"\0\1")
@@ -75,15 +75,15 @@ def test_a_late_answer():
 
 
 def test_the_table():
-    names = [*FRAME_ERRORS, *errors.DEVICE_ERRORS.values(), *HOST_ERRORS]
+    names = [*FRAME_ERRORS, *DEVICE_ERRORS.values(), *HOST_ERRORS]
     assert len(names) == len(set(names))
     assert all(name == name.lower() and " " not in name for name in names)
-    assert all(0 < code < 256 for code in errors.DEVICE_ERRORS)
+    assert all(0 < code < 256 for code in DEVICE_ERRORS)
 
 
 def test_a_device_error_has_its_code():
-    for code, name in errors.DEVICE_ERRORS.items():
+    for code, name in DEVICE_ERRORS.items():
         error = errors.DeviceError(name, "detail")
         assert (error.name, error.code, error.detail) == (name, code, "detail")
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError):
         errors.DeviceError("no such name")

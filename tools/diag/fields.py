@@ -3,8 +3,8 @@
 from typing import Any
 
 from firmware.wire.cbor import loads
-from firmware.wire.errors import DEVICE_ERRORS
 from firmware.wire.frame import HOP_LEN, Frame, parse
+from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.host.payload import entries
 from firmware.wire.host.rows import BY_KEY
 from firmware.wire.quantities import ERROR

@@ -27,6 +27,8 @@ FIRMWARE = Path(firmware.__path__[0])
 SLOT = "a"
 # What the launcher names of a role's folder.
 ENTRIES = ("app", "start")
+# Loaded when they are asked for: the service console and its ops.
+ON_DEMAND = ("node/serve", "node/op_*")
 HOST_ONLY = "wire/host/"  # the reader's side of the protocol
 
 
@@ -36,7 +38,8 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
     `port` is the platform whose port module is taken (rp2, esp32, unix); by default that of the board's type.
     """
     chip = board.radio.module.chip if board.radio else None
-    return sorted(_closure(_roots(board, port), (*_other_radios(chip), HOST_ONLY)))
+    asked = [f"node/{path.stem}" for name in ON_DEMAND for path in sorted(FIRMWARE.glob(f"{name}.py"))]
+    return sorted(_closure([*_roots(board, port), *asked], (*_other_radios(chip), HOST_ONLY)))
 
 
 def _roots(board: Board, port: str | None) -> list[str]:

@@ -176,10 +176,10 @@ def _open(port: str) -> Any:
     try:
         return SerialTransport(port, baudrate=BAUD, timeout=1)
     except (TransportError, OSError, ValueError):
-        raise _why_closed(port) from None
+        raise why_closed(port) from None
 
 
-def _why_closed(port: str) -> HostError:
+def why_closed(port: str) -> HostError:
     """mpremote only says that it failed: ask again, for the reason."""
     import serial  # noqa: PLC0415
 

@@ -1,7 +1,14 @@
 """Names that no board needs as a list: why a frame is refused, and what goes wrong on a host, the daemon and the tools.
 
-With DEVICE_ERRORS of firmware/wire/errors.py they are one table. The class of HOST_ERRORS is gateway.errors.HostError.
+With what a board reports of itself (firmware/wire/errors.py) they are one table. The class of HOST_ERRORS is
+gateway.errors.HostError.
 """
+
+from firmware.wire.errors import CODES
+
+# number under key -7 -> name.
+_WORDS = CODES.split()
+DEVICE_ERRORS = {int(_WORDS[i]): _WORDS[i + 1] for i in range(0, len(_WORDS), 2)}
 
 # Why a frame is not accepted, in the order of the receiver's checks (firmware/wire/README.md, section 1, Receiver), then the
 # board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.

@@ -1,0 +1,59 @@
+"""Ops of the service console that look: who the board is, how it is, what it counted, what went wrong."""
+
+import gc
+
+from firmware.ports import port
+
+from . import VERSION, config
+
+
+def challenge(talk):
+    """Return [nonce, kid, board's name, uid, role]: what a host needs to find its key. A radio bridge's kid is b""."""
+    board = talk.board
+    name = config.load(board.root)["board"]
+    return [talk.challenge(), talk.identity()[0], name, board.uid, board.role]
+
+
+def status(talk):
+    """Return how the board is, a map; what a board does not have is not in it."""
+    board = talk.board
+    node, settings = board.app, config.load(board.root)
+    gc.collect()
+    out = {
+        "board": settings["board"], "role": board.role, "uid": board.uid, "firmware": VERSION,
+        "uptime_s": board.uptime.ms() // 1000, "reset_cause": port().reset_cause(), "error": board.faults.code or 0,
+        "heap_free": gc.mem_free(),
+    }  # fmt: skip
+    if board.role == "node":
+        for key in ("kid", "service", "link", "report_s"):
+            out[key] = settings[key]
+    if hasattr(node, "queue"):
+        out["queued"] = len(node.queue.ids)
+        out["piv"] = node.uplink.counter.upcoming
+    return out
+
+
+def counters(talk):
+    """Return what was counted since the boot, a map."""
+    board = talk.board
+    node, console, outbox = board.app, board.console, board.outbox
+    out = {"messages": console.messages, "garbage": console.garbage, "refused": board.refused}
+    if outbox:
+        out.update({"heard": outbox.heard, "overflow": outbox.overflow, "unhandled": len(outbox.waiting)})
+    if hasattr(node, "queue"):
+        queue = node.queue
+        out.update({"piv": node.uplink.counter.upcoming, "queue_dropped": queue.dropped, "queue_damaged": queue.damaged})
+    link = getattr(node, "link", None)
+    for key in ("sent", "failed", "answered"):
+        if hasattr(link, key):
+            out[key] = getattr(link, key)
+    if node and node.radio:
+        out["radio"] = dict(node.radio.counters)
+    return out
+
+
+def log(talk):
+    """Return {"last": the last fault's line, "kinds": {code: seconds since it last was new}}."""
+    faults = talk.board.faults
+    now = talk.board.uptime.ms()
+    return {"last": faults.said or "", "kinds": {code: (now - faults.asked[code]) // 1000 for code in faults.asked}}

@@ -1,0 +1,101 @@
+"""`jourdain board` against a real MicroPython whose application runs, on a pty."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from flashing import ROOT, UID, three_lines
+from pty_board import PtyBoard
+
+from tools import cli
+
+NAME = "bin-capitainerie"
+
+
+@pytest.fixture(scope="module")
+def flashed(tmp_path_factory, town):
+    """A folder with the image of NAME as it was flashed, and the secrets that it was flashed with."""
+    folder = tmp_path_factory.mktemp("flashed")
+    secrets = folder / "secrets.json"
+    made = {kid: {"board": board.name, "secret": f"{kid:0>4}" * 8} for board in town.nodes for kid in board.kids}
+    secrets.write_text(json.dumps({"keys": made}))
+    secrets.chmod(0o600)
+    with PtyBoard(folder, UID) as board:
+        words = ["flash", NAME, "--port", board.port, "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets), "-q"]
+        assert cli.run(words) == 0
+    return folder
+
+
+@pytest.fixture
+def running(flashed, tmp_path):
+    """The board on a pty, its application running: as it comes out of the flashing."""
+    shutil.copy(flashed / f"{UID}.img", tmp_path)
+    with PtyBoard(tmp_path, UID) as board:
+        yield board
+
+
+@pytest.fixture
+def ask(flashed, capsys):
+    """`ask(port, *words) -> (exit code, stdout, stderr)` of `jourdain board NAME words`."""
+
+    def run(port, *words, target=NAME, secrets=flashed / "secrets.json"):
+        where = ["--port", port, "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets)]
+        code = cli.run(["board", target, *words, *where])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.mark.share("flash")
+def test_a_running_board_answers(running, ask):
+    code, out, err = ask(running.port, "status", "--json")
+    assert code == 0, err
+    status = json.loads(out)
+    assert (status["board"], status["uid"], status["role"], status["link"]) == (NAME, UID, "node", "serial")
+    assert status["heap_free"] > 50_000
+    for _ in range(50):  # its first report takes the sensor's time
+        code, out, err = ask(running.port, "counters")
+        assert code == 0, err
+        rows = dict(line.split(None, 1) for line in out.splitlines())
+        if rows["heard"] != "0":
+            break
+        time.sleep(0.2)
+    assert int(rows["heard"]) >= 1
+    assert rows["garbage"] == "0"
+    code, out, err = ask(running.port, "log", "--json", target=running.port)
+    assert code == 0, err
+    assert json.loads(out)["kinds"].keys() == {"1"}  # nothing is plugged into this one: sensor_silent
+
+
+@pytest.mark.share("flash")
+def test_another_key_and_another_board_are_refused(running, ask, tmp_path, town):
+    other = tmp_path / "other.json"
+    kid = town.boards[NAME].kid
+    other.write_text(json.dumps({"keys": {kid: {"board": NAME, "secret": "ab" * 16}}}))
+    other.chmod(0o600)
+    code, out, err = ask(running.port, "status", "--json", secrets=other)
+    assert (code, json.loads(out)["error"]) == (3, "bad_keys")
+    assert three_lines(err, "bad_keys")
+    assert "wrong MAC" in err
+    code, _out, err = ask(running.port, "status", secrets=tmp_path / "none.json")
+    assert code == 3
+    assert three_lines(err, "bad_keys")
+    code, _out, err = ask(running.port, "status", target="bin-quai")
+    assert code == 6
+    assert f"the board here is {NAME}" in err
+    assert three_lines(err, "mismatch")
+
+
+@pytest.mark.share("flash")
+def test_nobody_at_the_port(tmp_path, ask, monkeypatch):
+    monkeypatch.setattr("tools.diag.service.ANSWER_S", 0.1)
+    with PtyBoard(tmp_path, UID, deaf=True) as board:
+        code, _out, err = ask(board.port, "status")
+    assert code == 8
+    assert three_lines(err, "timeout")
