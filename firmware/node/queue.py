@@ -1,13 +1,15 @@
 """Readings that wait to be sent: one small file each, so that a reboot loses none and a full backlog costs no RAM.
 
 A file holds CBOR `[kind, t_ms, map]` (a reading; t_ms: uptime when it was taken) or `[kind, t_ms, frame]` (sealed, and
-not yet acknowledged: a wired board's). The name is a running number; what is in the folder at boot comes first.
+not yet acknowledged: a wired board's). The name is a running number, odd for an alarm; what is in the folder at boot comes
+first.
 """
 
 import os
 
 from firmware.wire import cbor
 from firmware.wire.errors import DeviceError, WireError, const
+from firmware.wire.quantities import ALARM
 
 from . import files
 
@@ -16,11 +18,20 @@ SEALED = 1
 _SPARE = const(4)
 
 
+def _weakest(ids):
+    # What gives way: the oldest reading; an alarm only where there are alarms alone.
+    for ident in ids:
+        if not ident & 1:
+            return ident
+    return ids[0]
+
+
 class Queue:
-    """At most `depth` entries below `folder`; the oldest gives way, counted in `dropped`.
+    """At most `depth` entries below `folder`; the oldest reading gives way, and then the oldest alarm.
 
     Where flash refuses, up to SPARE entries wait in RAM: a full disk does not silence a board.
-    ids: the entries, oldest first; whoever reads it leaves it as it is.
+    ids: the entries, oldest first; whoever reads it leaves it as it is. dropped: [readings, alarms] that gave way since boot;
+    damaged: entries that could not be read, such as one whose writing was cut off.
     """
 
     def __init__(self, folder, depth=64):
@@ -28,7 +39,7 @@ class Queue:
         self._depth = depth
         self._ram = {}
         self.ids = []
-        self.dropped = 0
+        self.dropped = [0, 0]
         self.damaged = 0
         try:
             os.mkdir(folder)
@@ -44,32 +55,36 @@ class Queue:
             except ValueError:
                 pass
         self.ids.sort()
-        self._next = self._boot = self.ids[-1] + 1 if self.ids else 0
+        self._next = self._boot = (self.ids[-1] | 1) + 1 if self.ids else 0
 
     def push(self, t_ms, reading):
         """Queue a reading {key: value}, on flash when this returns.
 
-        DeviceError("queue_full") when the oldest had to give way, or "store" when it is in RAM only; it is queued.
+        DeviceError("queue_full") when one had to give way, or "store" when it is in RAM only; else it is queued.
         """
-        full = len(self.ids) >= self._depth
-        if full:
-            self.dropped += 1
-            self.drop(self.ids[0])
-        ident = self._next
-        self._next += 1
+        ident = self._next | (ALARM in reading)
+        self._next += 2
         self.ids.append(ident)
-        self._put(ident, [READING, t_ms, reading])
+        full = len(self.ids) > self._depth
         if full:
-            raise DeviceError("queue_full", "%d readings dropped since boot" % self.dropped)
+            self._give_way(self.ids)
+        if ident in self.ids:
+            self._put(ident, [READING, t_ms, reading])
+        if full:
+            raise DeviceError("queue_full", "%d readings and %d alarms dropped since boot" % tuple(self.dropped))
+
+    def _give_way(self, ids):
+        ident = _weakest(ids)
+        self.dropped[ident & 1] += 1
+        self.drop(ident)
 
     def _put(self, ident, entry):
         try:
             files.write(self._path % ident, cbor.dumps(entry))
         except OSError as error:
-            if len(self._ram) >= _SPARE:
-                self.dropped += 1
-                self.drop(min(self._ram))
             self._ram[ident] = entry
+            if len(self._ram) > _SPARE:
+                self._give_way(sorted(self._ram))
             raise DeviceError("store", "queue: %s" % error)
 
     def get(self, ident):

@@ -53,7 +53,41 @@ for i in range(7):
 print(names, q.dropped, all_of(q), len(os.listdir("/f/queue")))
 """
     )
-    assert out.strip() == "['queue_full', 'queue_full', 'queue_full'] 3 [{3: 3}, {3: 4}, {3: 5}, {3: 6}] 4"
+    assert out.strip() == "['queue_full', 'queue_full', 'queue_full'] [3, 0] [{3: 3}, {3: 4}, {3: 5}, {3: 6}] 4"
+
+
+@pytest.mark.produces("queue_full")
+def test_readings_give_way_before_alarms_over_a_reboot_too(desk):
+    out = desk(
+        NEW
+        + """
+disk = fresh()
+def filled(q, readings):
+    for reading in readings:
+        try:
+            q.push(0, reading)
+        except DeviceError as error:
+            assert error.name == "queue_full"
+    return [(r[3], 19 in r) for r in all_of(q)], q.dropped
+q = Queue("/f/queue", depth=4)
+print(filled(q, [{3: 0}, {3: 1, 19: 2}, {3: 2}, {3: 3, 19: 2}, {3: 4}, {3: 5, 19: 2}, {3: 6}]))
+mount(disk)
+q = Queue("/f/queue", depth=4)
+print(filled(q, [{3: 7, 19: 2}, {3: 8}, {3: 9}, {3: 10, 19: 2}]))
+print(sorted(int(name, 16) & 1 for name in os.listdir("/f/queue")))
+disk.full = True
+try:
+    q.push(0, {3: 11})
+except DeviceError as error:
+    print(error.detail)
+"""
+    )
+    assert out.splitlines() == [
+        "([(1, True), (3, True), (5, True), (6, False)], [3, 0])",
+        "([(3, True), (5, True), (7, True), (10, True)], [3, 1])",
+        "[1, 1, 1, 1]",
+        "4 readings and 1 alarms dropped since boot",
+    ]
 
 
 @pytest.mark.produces("store")
@@ -75,7 +109,7 @@ assert names == ["store"] * 6, names
 print([r[3] for r in all_of(q)], q.dropped)
 """
     )
-    assert out.strip() == "[0, 3, 4, 5, 6] 2"
+    assert out.strip() == "[0, 3, 4, 5, 6] [2, 0]"
 
 
 def test_a_damaged_entry_is_dropped_and_counted(desk):
@@ -86,7 +120,7 @@ disk = fresh()
 q = Queue("/f/queue")
 for i in range(3):
     q.push(i, {3: i})
-with open("/f/queue/00000001", "r+b") as file:
+with open("/f/queue/00000002", "r+b") as file:
     file.write(b"xx")
 with open("/f/queue/note.txt", "wb") as file:
     file.write(b"no entry")
