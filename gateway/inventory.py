@@ -24,6 +24,7 @@ __all__ = [
     "InventoryError",
     "Plan",
     "Position",
+    "Power",
     "Radio",
     "Sensor",
     "Site",
@@ -100,6 +101,16 @@ class Radio:
 
 
 @dataclass(frozen=True)
+class Power:
+    """How a board sleeps (always, light, deep, gated) and its battery; `done`: the pin of its power gate."""
+
+    profile: str
+    done: int | None
+    capacity_mah: int | None
+    chemistry: str | None
+
+
+@dataclass(frozen=True)
 class Board:
     """A board as it hangs in the town. `link` is radio or serial; `kids` are hexadecimal, the newest last."""
 
@@ -121,6 +132,7 @@ class Board:
     sensors: Mapping[str, Sensor]
     radio: Radio | None
     battery: Mapping[str, int] | None
+    power: Power
     led: int | None
 
     @property
@@ -271,5 +283,6 @@ def _board(fleet: inventory_checks.Fleet, plans: dict[str, Plan], name: str, ent
         sensors=sensors,
         radio=radio,
         battery=fleet.battery(entry),
+        power=Power(**entry.power.model_dump()),
         led=entry.led if entry.led is not None else kind.led,
     )

@@ -100,6 +100,15 @@ class Battery(Entry):
     divider_x1000: Annotated[int, Field(ge=1000, le=20_000)]
 
 
+class Power(Entry):
+    """How the board sleeps, and on what it lives. `done`: the pin that tells an external power gate to switch off."""
+
+    profile: Literal["always", "light", "deep", "gated"] = "always"
+    done: Pin | None = None
+    capacity_mah: Annotated[int, Field(ge=10, le=1_000_000)] | None = None
+    chemistry: Literal["alkaline", "lithium", "li-socl2", "nimh", "li-ion"] | None = None
+
+
 class _OneWord(Entry):
     """An entry that may be one word."""
 
@@ -171,6 +180,7 @@ class Board(Entry):
     sensors: dict[str, Sensor] = {}
     radio: Radio | None = None
     battery: Annotated[Battery | None, BeforeValidator(_no_battery)] = None
+    power: Power = Power()
     led: Pin | None = None
 
     @model_validator(mode="before")

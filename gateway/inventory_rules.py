@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from firmware.radio import airtime, plan
+from gateway import inventory_power
 from gateway.inventory_checks import Fleet, Loc, Report
 from gateway.inventory_entries import Board, Sensor
 from gateway.place import distance_m
 from gateway.presets import BUSES, RADIO_PINS, Service
 
 NEAR_M = 50_000
-OUTPUTS = {"tx", "sda", "scl", "pin", "power", "sck", "mosi", "cs", "reset", "rxen", "txen", "led"}
+OUTPUTS = {"tx", "sda", "scl", "pin", "power", "sck", "mosi", "cs", "reset", "rxen", "txen", "led", "done"}
 
 
 def check(fleet: Fleet, report: Report) -> None:
@@ -253,6 +254,8 @@ def _wired(fleet: Fleet, board: Board) -> list[tuple[Loc, str, str, int]]:
         wiring = fleet.sensor_wiring(board, sensor)
         what = f"i2c {wiring.get('i2c')}" if unit == "i2c" else part
         found += [(("sensors", part), what, name, wiring[name]) for name in (*pins, "power") if name in wiring]
+    if board.power.done is not None:
+        found.append((("power",), "power", "done", board.power.done))
     battery = fleet.battery(board)
     if battery is not None:
         found.append((("battery",), "battery", "adc", battery["adc"]))
@@ -280,6 +283,7 @@ BOARD_RULES: tuple[Callable[[Fleet, Report, Loc, Board], None], ...] = (
     _service,
     _radio,
     _airtime,
+    inventory_power.power,
     _pins,
     _place,
 )

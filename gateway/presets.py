@@ -23,7 +23,10 @@ RADIO_PINS = ("sck", "mosi", "miso", "cs", "busy", "reset", "dio1")
 
 @dataclass(frozen=True)
 class BoardType:
-    """A board that one can buy. `gpio` are the pins that a person may wire; wiring is the usual one of each bus."""
+    """A board that one can buy. `gpio` are the pins that a person may wire; wiring is the usual one of each bus.
+
+    power: what it draws in uA and how long it computes in ms, as firmware/node/energy.py wants it; source: says who.
+    """
 
     name: str
     title: str
@@ -37,11 +40,16 @@ class BoardType:
     radio: str | None
     radio_wiring: dict[str, int]
     wiring: dict[str, dict[str, int]]
+    power: dict[str, int]
+    source: str
 
 
 @dataclass(frozen=True)
 class RadioModule:
-    """A radio module. `needs`: pins beyond RADIO_PINS without which it is deaf or mute; `wiring`: fixed by its plug."""
+    """A radio module. `needs`: pins beyond RADIO_PINS without which it is deaf or mute; `wiring`: fixed by its plug.
+
+    tx_ua: what sending draws, by power in dBm; source: says who.
+    """
 
     name: str
     title: str
@@ -53,18 +61,26 @@ class RadioModule:
     power_dbm: tuple[int, int]
     antenna_dbi: int
     wiring: dict[str, int]
+    tx_ua: dict[int, int]
+    rx_ua: int
+    sleep_ua: int
+    source: str
 
 
 @dataclass(frozen=True)
 class Driver:
     """A sensor's driver: its bus, on I2C the addresses that the part can have (the usual one first), and what else an entry
-    may give: `power`, a pin, and `rom`, hexadecimal."""
+    may give: `power`, a pin, and `rom`, hexadecimal. What it draws, in uA, for how many ms a measurement; source: says who."""
 
     name: str
     title: str
     bus: str
     address: tuple[int, ...]
     options: tuple[str, ...]
+    active_ua: int
+    active_ms: int
+    standby_ua: int
+    source: str
 
 
 @dataclass(frozen=True)
@@ -77,10 +93,20 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """A sensor that a service reads by itself, so that it must keep its memory; work_ms: how long a small board computes."""
+
+    part: str
+    every_s: int
+    work_ms: int
+
+
+@dataclass(frozen=True)
 class Service:
     """What a service needs: sensors by their part in it, and settings.
 
-    `less`: pairs of settings of which the first is less; `together`: settings of which all are given or none.
+    `less`: pairs of settings of which the first is less; `together`: settings of which all are given or none. samples: None
+    where it measures for a report alone. events_day: how many frames a day come besides the reports, as projected.
     """
 
     name: str
@@ -90,6 +116,8 @@ class Service:
     settings: dict[str, Setting]
     less: tuple[tuple[str, str], ...]
     together: tuple[tuple[str, ...], ...]
+    samples: Samples | None
+    events_day: int
 
 
 @dataclass(frozen=True)
@@ -138,6 +166,8 @@ def _board(name: str, raw: dict[str, Any]) -> BoardType:
         radio=raw.get("radio"),
         radio_wiring=raw["radio_wiring"],
         wiring=raw["wiring"],
+        power={key: value for key, value in raw["power"].items() if key != "source"},
+        source=raw["power"]["source"],
     )
 
 
@@ -154,11 +184,15 @@ def _radio(name: str, raw: dict[str, Any]) -> RadioModule:
         power_dbm=(low, high),
         antenna_dbi=raw["antenna_dbi"],
         wiring=raw.get("wiring", {}),
+        tx_ua={int(dbm): current for dbm, current in raw["power"]["tx_ua"].items()},
+        rx_ua=raw["power"]["rx_ua"],
+        sleep_ua=raw["power"]["sleep_ua"],
+        source=raw["power"]["source"],
     )
 
 
 def _driver(name: str, raw: dict[str, Any]) -> Driver:
-    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())), tuple(raw.get("options", ())))
+    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())), tuple(raw.get("options", ())), **raw["power"])
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:
@@ -166,7 +200,9 @@ def _service(name: str, raw: dict[str, Any]) -> Service:
     settings = {key: Setting(**spec) for key, spec in raw["settings"].items()}
     less = tuple((small, large) for small, large in raw.get("less", ()))
     together = tuple(tuple(keys) for keys in raw.get("together", ()))
-    return Service(name, raw["title"], raw["frame_bytes"], sensors, settings, less, together)
+    samples = Samples(**raw["samples"]) if "samples" in raw else None
+    return Service(name, raw["title"], raw["frame_bytes"], sensors, settings, less, together, samples,
+                   raw.get("events_day", 0))  # fmt: skip
 
 
 _MAKE = {"board": _board, "radio": _radio, "driver": _driver, "service": _service}

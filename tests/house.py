@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = {
     "firmware.node.RELEASE",
     "firmware.node.VERSION",
+    "firmware.node.energy",
     "firmware.node.manifest",
     "firmware.radio.airtime",
     "firmware.radio.ledger",

@@ -162,6 +162,7 @@ def test_ten_faults_give_ten_named_lines():
         ("distance: a02yyuw", "distance: {driver: a02yyuw, rx: 18}", "17:47", "distance rx: pin 18 is already used by radio sck"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, power: 5}", "17:50", "distance power: pin 5 is already used"),
         ("distance: a02yyuw", "distance: a02yyuw, temperature: {driver: ds18b20, rom: 28}", "17:70", 'quotes, "28"'),
+        ("radio: ra-01sh", "link: serial\n    gateway: quai\n    power: {profile: light}", "20:22", "does not sleep"),
         ("radio: ra-01sh", "radio: ra-10sh", "18:12", "unknown radio module 'ra-10sh' (did you mean 'ra-01sh'?)"),
         ("radio: ra-01sh", "hop: no", "18:10", "must be true or false"),
         ("radio: ra-01sh", "radio: {module: ra-01sh, antenna_dbi: 9}", "18:5", "14 dBm into an antenna of 9 dBi is over"),
@@ -181,6 +182,40 @@ def test_ten_faults_give_ten_named_lines():
 def test_one_fault_is_named_with_its_place(old, new, where, what):
     found = faults(changed(old, new))
     assert any(line.startswith(f"boards.yaml:{where}:") and what in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("power", "where", "what"),
+    [
+        ("{profile: dark}", "19:22", "unknown value 'dark' (known: always, deep, gated"),
+        ("{profil: light}", "19:13", "unknown key 'profil' (did you mean 'profile'?)"),
+        ("{profile: deep}", "19:22", "a pico loses its memory in deep sleep: use light"),
+        ("{profile: gated}", "19:5", "needs 'done': the pin that tells the power gate"),
+        ("{profile: gated, done: 18}", "19:35", "pin 18 is already used by radio sck"),
+        ("{done: 13}", "19:13", "power.done: belongs to the profile gated"),
+        ("{capacity_mah: 2500}", "19:5", "needs both 'capacity_mah' and 'chemistry'"),
+        ("{capacity_mah: 5}", "19:27", "must be at least 10"),
+    ],
+)
+def test_a_fault_of_the_power(power, where, what):
+    (line,) = faults(HEAD + BIN + f"    power: {power}\n")
+    assert line.startswith(f"boards.yaml:{where}:")
+    assert what in line
+
+
+def test_a_service_that_samples_keeps_its_memory():
+    bay = BIN.replace("type: pico", "type: esp32-module").replace("e6614c311b7e6a01", "3c71bf4a1c20")
+    bay = bay.replace("service: bin", "service: parking").replace("{empty_mm: 1200, full_mm: 250}", "{}")
+    bay = bay.replace("distance: a02yyuw", "field: qmc5883l") + "    power: {profile: deep}\n"
+    (line,) = faults(HEAD + bay)
+    assert line.endswith("the service parking samples every 10 s and must keep its memory: use light")
+    assert inventory.loads(HEAD + bay.replace("deep", "light")).boards["bin-1"].power.profile == "light"
+
+
+def test_a_battery_and_its_gate():
+    power = "    power: {profile: gated, done: 13, capacity_mah: 19000, chemistry: li-socl2}\n"
+    assert inventory.loads(HEAD + BIN + power).boards["bin-1"].power == inventory.Power("gated", 13, 19000, "li-socl2")
+    assert inventory.loads(HEAD + BIN).boards["bin-1"].power == inventory.Power("always", None, None, None)
 
 
 def test_a_fault_brings_no_others():

@@ -41,6 +41,7 @@ def board_config(inv: Inventory, board: Board) -> dict[str, Any]:
         "limits": _limits(inv, board),
         "sensors": {part: {"driver": s.driver, **s.wiring} for part, s in board.sensors.items()},
         "battery": dict(board.battery) if board.battery else None,
+        "power": {"profile": board.power.profile, "done": board.power.done},
         "led": board.led,
     }
 
