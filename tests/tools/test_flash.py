@@ -28,7 +28,7 @@ def test_an_empty_board_comes_into_service(tmp_path, flash, town):
         assert said["hello"]["caps"][0] == "node"
         assert any(line.startswith("boot bin-capitainerie node firmware") for line in said["log"])
         connection = connect.Connection(board.port)
-        config = json.loads(connection.run("print(open('/config-1').read()[4:-4])"))
+        config = json.loads(connection.run("print(open('/config-1', 'rb').read()[4:-4].decode())"))
         secret = json.loads(connection.run("print(open('/secret.json').read())"))
         connection.close()
     assert (config["kid"], config["uid"], config["link"]) == ("0001", UID, "serial")
