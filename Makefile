@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 JOBS   ?= 2
 ARGS   ?=
+STUBS  := esp32 esp32-s3 esp32-c3 pico pico-w pico2 pico2-w
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test pico lint bench soak dist lock clean
@@ -46,7 +47,7 @@ $(VENV)/pico.stamp: lock/pico.txt $(VENV)/dev.stamp
 pico: $(VENV)/pico.stamp  ## the firmware on an emulated Pico (MICROPYTHON_UF2=a MicroPython for the Pico)
 	@MICROPYTHON_UF2="$(abspath $(MICROPYTHON_UF2))" $(BIN)/python -P -m pytest -s -rs tests/pico $(ARGS)
 
-lint: $(VENV)/dev.stamp build/stubs/esp32/done.stamp build/stubs/rp2/done.stamp  ## ruff, mypy, board stubs, licences
+lint: $(VENV)/dev.stamp $(STUBS:%=build/stubs/%/done.stamp)  ## ruff, mypy, board stubs, licences
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -P tests/lint_firmware.py build/stubs

@@ -48,9 +48,9 @@ class Updater:
         self._kind = kind
         self._slot = root + ladder.other + "/"
         self._part = MANIFEST
-        self._entry = None  # (digest, size, path) of the file whose turn it is
+        self._entry: tuple = ()  # (digest, size, path) of the file whose turn it is
         self._at = 0  # where the manifest's next line begins
-        self._want = ()
+        self._want: tuple = ()
 
     def begin(self, name):
         """Go on with the release of this name (bytes: the first eight of its manifest's SHA-256), or begin it."""
@@ -58,7 +58,7 @@ class Updater:
             raise DeviceError("update_damaged", "this is no name of a release")
         try:
             self._part = MANIFEST
-            self._entry = None
+            self._entry = ()
             _mkdir(self._slot[:-1])
             # A rename between two folders that power cut short is ended by whoever next opens a file to write; until then
             # littlefs hides another file of the folder as well.
@@ -77,7 +77,7 @@ class Updater:
     def forget(self):
         """Forget the release on its way; the slot keeps the files that it has."""
         self._part = MANIFEST
-        self._entry = None
+        self._entry = ()
         for name in ("incoming", "signature.new", "manifest.new", "part"):
             _remove(self._slot + name)
 
@@ -213,7 +213,7 @@ class Updater:
         # The file is not kept open: who holds one on littlefs must not lose it, and this object is dropped without a word.
         path = self._slot + "manifest.new"
         self._part += 1
-        self._entry = None
+        self._entry = ()
         if self._at < _size(path):
             with open(path, "rb") as file:
                 file.seek(self._at)

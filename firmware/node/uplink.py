@@ -33,6 +33,7 @@ class Uplink:
     def __init__(self, board, queue, link, sealer, counter, *, overhead, reset_cause, report_ms):
         self._faults = board.faults
         self._watch = board.supervisor.watch
+        self._ladder = board.ladder
         self._uptime = board.uptime
         self._queue = queue
         self._link = link
@@ -120,7 +121,7 @@ class Uplink:
         asks = ANSWER in extras
         await link.deliver(ident, frame, asks, 2 if ALARM in extras else 1)
         if asks:
-            self.app.board.ladder.asked()
+            self._ladder.asked()
             await self.obey(await link.answer(self), piv)
 
     def _compose(self, t_ms, reading, limit):
@@ -145,7 +146,7 @@ class Uplink:
             extras[COMMAND], code = self.result
             if code is not None:
                 extras[RESULT] = code
-        asks = faults.ask or self.result or self.trial or self.app.board.ladder.trial
+        asks = faults.ask or self.result or self.trial or self._ladder.trial
         # An alarm is sent twice, a frame that asks never: the question waits.
         if ALARM not in extras and (asks or _due(self._asked_ms, now)):
             extras[ANSWER] = True
