@@ -12,6 +12,8 @@ import os
 import sys
 from binascii import crc32
 
+from ramdisk import PowerCut, RamDisk, mount  # noqa: F401 - the tests' own
+
 from firmware.node.board import Board
 from firmware.node.console import Console
 from firmware.radio.airtime import airtime_us
@@ -26,83 +28,6 @@ UID = "0a0b0c0d"
 SECRET = bytes(range(16))
 KID = b"\x00\x01"
 KEYS = derive(SECRET, KID)
-
-
-class PowerCut(Exception):  # noqa: N818 - it is none
-    """The board is without power: nothing after this counts."""
-
-
-class RamDisk:
-    """Flash of 4 kB blocks; `cut_after` writes or erases from now the power goes: the last one is torn in the middle."""
-
-    def __init__(self, blocks=24):
-        self.data = bytearray(blocks * 4096)
-        self.blocks = blocks
-        self.cut_after = None
-        self.full = False
-        self.operations = 0
-        self.power = None  # the Power that the mounted file system has
-
-    def alive(self):
-        """Raise PowerCut once the power has gone."""
-        if self.power is None:
-            raise PowerCut
-
-
-class Power:
-    """The disk as one boot sees it. After the cut every access fails, also that of finalisers of that boot's files.
-
-    It says so by a number, not by an exception: those would leave littlefs in the middle of its work.
-    """
-
-    def __init__(self, disk):
-        self.disk = disk
-
-    def _operate(self, where, new):
-        disk = self.disk
-        disk.operations += 1
-        if disk.full:
-            return -28
-        if disk.cut_after is not None:
-            disk.cut_after -= 1
-            if disk.cut_after < 0:
-                half = len(new) // 2
-                disk.data[where : where + half] = new[:half]
-                disk.power = None
-                return -5
-        disk.data[where : where + len(new)] = new
-        return 0
-
-    def readblocks(self, block, buf, offset=0):
-        if self.disk.power is not self:
-            return -5
-        where = block * 4096 + offset
-        buf[:] = self.disk.data[where : where + len(buf)]
-        return 0
-
-    def writeblocks(self, block, buf, offset=0):
-        return self._operate(block * 4096 + offset, buf) if self.disk.power is self else -5
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return self.disk.blocks
-        if op == 5:
-            return 4096
-        if op == 6:
-            return self._operate(arg * 4096, b"\xff" * 4096) if self.disk.power is self else -5
-        return 0
-
-
-def mount(disk, fresh=False):
-    """Mount `disk` (RamDisk) at /f, formatted when `fresh`: the board is switched on."""
-    try:
-        os.umount("/f")
-    except OSError:
-        pass
-    disk.power = Power(disk)
-    if fresh:
-        os.VfsLfs2.mkfs(disk.power, progsize=256)
-    os.mount(os.VfsLfs2(disk.power, progsize=256), "/f")
 
 
 class Host(io.IOBase):

@@ -29,7 +29,7 @@ used, cuts, boots, cut = 0, 0, 0, 0
 # Each boot the power is cut one write later than in the boot before, until all places have been seen twice.
 while boots < 150:
     disk.cut_after = cut
-    cut = (cut + 1) % 23
+    cut = (cut + 1) % 37
     try:
         mount(disk)
         counter = new({reserve})

@@ -143,7 +143,7 @@ disk = fresh()
 number, cuts, sealed = 0, 0, 0
 pushed, gone, unsure = [], set(), set()      # unsure: what was under way when the power went
 for boot in range(160):
-    disk.cut_after = boot % 27
+    disk.cut_after = boot % 37
     try:
         mount(disk)
         q = Queue("/f/queue")
