@@ -17,11 +17,13 @@ def write(path, data):
 
 
 def read(path):
-    """Return the record in `path`; None when there is none, b"" when it is damaged."""
+    """Return the record in `path`; None when there is none (or its making was cut off), b"" when it is damaged."""
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError:
+        return None
+    if not data:
         return None
     return data[:-4] if crc32(data[:-4]).to_bytes(4, "little") == data[-4:] else b""
 

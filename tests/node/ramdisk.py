@@ -21,7 +21,7 @@ class RamDisk:
     """Flash of `blocks` blocks. `cut_after` operations from now the power goes, with a tear of TEARS; `full`: all are refused.
 
     operations: since ever; erases: of each block; overwritten: programs of bytes that were not erased; doing: the operation
-    of the file system that is under way, where it was mounted `watched`.
+    of the file system that is under way, where it was mounted `watched`; cut_in: that in which the power went last.
     """
 
     def __init__(self, blocks=24):
@@ -33,7 +33,7 @@ class RamDisk:
         self.operations = 0
         self.erases = [0] * blocks
         self.overwritten = 0
-        self.doing = ""
+        self.doing = self.cut_in = ""
         self.power = None  # the Power that the mounted file system has
 
     def alive(self):
@@ -51,6 +51,7 @@ class RamDisk:
             if self.cut_after < 0:
                 self._torn(where, new)
                 self.power = None
+                self.cut_in = self.doing
                 return -5
         self.data[where : where + len(new)] = new
         return 0
