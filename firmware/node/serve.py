@@ -24,7 +24,8 @@ from firmware.wire.cbor import dumps_link, loads_link
 from firmware.wire.errors import DeviceError, WireError, const
 from firmware.wire.seal import hmac_sha256, service_key
 
-OPS = {"challenge": "op_status", "status": "op_status", "counters": "op_status", "log": "op_status"}
+OPS = {"challenge": "op_status", "status": "op_status", "counters": "op_status", "log": "op_status",
+       "update": "op_update"}  # fmt: skip
 OPEN = ("challenge",)
 
 MAC_LEN = const(8)

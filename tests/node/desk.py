@@ -274,8 +274,8 @@ def start(root, host, role="node"):
 class Desk:
     """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk."""
 
-    def __init__(self, settings=None, role="node", secret=True):
-        self.disk = RamDisk()
+    def __init__(self, settings=None, role="node", secret=True, blocks=24):
+        self.disk = RamDisk(blocks)
         mount(self.disk, True)
         flash(settings or config())
         if not secret:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import click
 
 from firmware.wire import hdlc
+from gateway.bundle import read as read_bundle
 from gateway.errors import HostError
 from gateway.inventory import Board, load
 from tools.diag import board_view as view
 from tools.diag import keys
 from tools.diag.service import Identity, Port, Service, key_of
-from tools.flash.command import find_board
+from tools.diag.update import send
+from tools.flash.command import Steps, find_board
 from tools.flash.connect import choose_port, usb_ports
 from tools.i18n import LANGUAGES, _
 
@@ -160,3 +162,20 @@ def counters(service: Service, show: view.View) -> None:
 def log(service: Service, show: view.View) -> None:
     """Op log."""
     show.table(service.ask("log"))
+
+
+@command("update", "Bring a release onto the board: it tries it, and keeps it once it is heard. BUNDLE: of `jourdain release`.")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def update(service: Service, show: view.View, bundle: Path, quiet: bool) -> None:
+    """Op update. Can be interrupted and run again: it goes on where it was."""
+    found = read_bundle(bundle)
+    steps = Steps(quiet)
+    sent = send(service, found, lambda done, whole: steps.doing(_("{done} of {whole} bytes").format(done=done, whole=whole)))
+    said = {"release": found.manifest.release, "version": found.manifest.version, "sent": sent}
+    if show.as_json:
+        show.document(said)
+        return
+    steps.done(_("{sent} bytes sent; all else was there").format(**said))
+    show.rows([(_("The board restarts and tries release {release} ({version}).").format(**said),),
+               (_("It keeps it once it is answered, and takes the old one back if it is not."),)])  # fmt: skip

@@ -13,7 +13,7 @@ from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
 from tools.diag import keys
 from tools.flash import connect, identify, provision, write
-from tools.flash.config import board_files
+from tools.flash.config import board_files, trusted_keys
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
@@ -24,6 +24,8 @@ HELLO_S = 20.0
 @click.option("--port", envvar="JOURDAIN_PORT", help="Serial port; without it the only board on USB.")
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`.")
+@click.option("--trust", type=click.Path(path_type=Path), multiple=True,
+              help="A file of release keys that the board shall trust; else it keeps those it has.")  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Identify and compare; write nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a board gets another name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -33,6 +35,7 @@ def flash(  # noqa: PLR0917 - one argument an option
     port: str | None,
     inventory: Path,
     secrets: Path,
+    trust: tuple[Path, ...],
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -43,6 +46,8 @@ def flash(  # noqa: PLR0917 - one argument an option
     inv = load(inventory)
     entry = find_board(inv, board)
     files = board_files(inv, entry, _secrets(secrets, entry) if entry.kid else {})
+    if trust:
+        files["trust"] = trusted_keys(trust)
     steps.done(_("built: {count} files, {size} bytes").format(count=len(files), size=sum(map(len, files.values()))))
     connection = connect.Connection(connect.choose_port(port))
     try:

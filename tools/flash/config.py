@@ -5,13 +5,18 @@ The firmware reads them in node/config.py, node/pair.py and node/counter.py.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from firmware.node import RELEASE
+from firmware.node import VERSION as FIRMWARE_VERSION
+from firmware.node.manifest import kind_of
+from gateway.bundle import compose
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
 from gateway.keys import TEST_SECRETS
-from tools.flash.build import build_slot
+from tools.flash.build import SLOT, build_slot
 from tools.i18n import _
 
 VERSION = 1
@@ -129,10 +134,20 @@ def counter_files(kid: str) -> dict[str, bytes]:
     return {f"state/counter-{kid}": first, f"counter-{kid}": first}
 
 
+def trusted_keys(paths: Iterable[Path]) -> bytes:
+    """What /trust holds: the moduli of the public release keys in these files. Raises HostError (bad_keys)."""
+    from tools.release.keys import modulus, trusted  # noqa: PLC0415 - the only one here who needs cryptography
+
+    return b"".join(modulus(key) for key in trusted(paths))
+
+
 def board_files(inv: Inventory, board: Board, secrets: Mapping[str, str], port: str | None = None) -> dict[str, bytes]:
     """Every file that flashing keeps as it shall be: application, configuration and, but for a bridge, secret.json."""
     files = build_slot(board, port)
-    files.update(config_files(board_config(inv, board)))
+    config = board_config(inv, board)
+    inside = {path.removeprefix(f"{SLOT}/"): data for path, data in files.items() if path.startswith(f"{SLOT}/")}
+    files[f"{SLOT}/manifest"] = compose(kind_of(config), RELEASE, FIRMWARE_VERSION, inside)
+    files.update(config_files(config))
     secret = board_secret(board, secrets)
     if secret is not None:
         files["secret.json"] = json.dumps(secret, separators=(",", ":")).encode()

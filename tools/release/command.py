@@ -63,7 +63,7 @@ def build(boards: tuple[str, ...], types: tuple[str, ...], inventory: Path, key_
     said = []
     for kind, board in kinds.items():
         files = make.slot_files(board)
-        text = make.manifest(kind, files)
+        text = bundle.compose(kind, RELEASE, VERSION, files)
         path = out if as_file else out / make.name_of(bundle.parse(text))
         _write(path, text, keys.sign(private, text), files)
         said.append({"file": str(path), "kind": kind, "files": len(files), "bytes": sum(map(len, files.values()))})

@@ -1,9 +1,8 @@
 """From the fleet to releases: boards that need the same files are of one kind, and a kind has one bundle."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from firmware.node import RELEASE, VERSION
 from firmware.node.manifest import kind_of
 from gateway import bundle
 from gateway.inventory import Board, Inventory
@@ -26,11 +25,6 @@ def slot_files(board: Board, port: str | None = None) -> dict[str, bytes]:
     inside = f"{SLOT}/"
     files = build_slot(board, port)
     return {path.removeprefix(inside): data for path, data in files.items() if path.startswith(inside)}
-
-
-def manifest(kind: str, files: Mapping[str, bytes], release: int = RELEASE) -> bytes:
-    """The manifest of a slot of this firmware."""
-    return bundle.compose(kind, release, VERSION, files)
 
 
 def name_of(found: bundle.Manifest) -> str:
