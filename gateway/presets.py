@@ -70,7 +70,8 @@ class RadioModule:
 @dataclass(frozen=True)
 class Driver:
     """A sensor's driver: its bus, on I2C the addresses that the part can have (the usual one first), and what else an entry
-    may give: `power`, a pin, and `rom`, hexadecimal. What it draws, in uA, for how many ms a measurement; source: says who."""
+    may give: `power`, a pin, and `rom`, hexadecimal. What it draws, in uA, for how many ms a measurement; source: says who.
+    reads: what a sound one reads, anywhere."""
 
     name: str
     title: str
@@ -81,6 +82,17 @@ class Driver:
     active_ms: int
     standby_ua: int
     source: str
+    reads: "Reads | None" = None
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a driver's `read` gives, in `unit`. of: "each" value lies within lo..hi, or the "length" of the vector does."""
+
+    unit: str
+    lo: int
+    hi: int
+    of: str = "each"
 
 
 @dataclass(frozen=True)
@@ -192,7 +204,9 @@ def _radio(name: str, raw: dict[str, Any]) -> RadioModule:
 
 
 def _driver(name: str, raw: dict[str, Any]) -> Driver:
-    return Driver(name, raw["title"], raw["bus"], tuple(raw.get("address", ())), tuple(raw.get("options", ())), **raw["power"])
+    reads = Reads(**raw["reads"]) if "reads" in raw else None
+    address, options = tuple(raw.get("address", ())), tuple(raw.get("options", ()))
+    return Driver(name, raw["title"], raw["bus"], address, options, **raw["power"], reads=reads)
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:

@@ -38,7 +38,7 @@ class Bridge:
         self._jobs = []
         self._wake = asyncio.Event()
         self._changed = False  # settings that the receiver does not know yet
-        self._up = False
+        self.up = False
 
     async def run(self):
         """Work for ever."""
@@ -68,7 +68,7 @@ class Bridge:
                 packet = await self.radio.recv()
             except DeviceError as error:
                 board.faults.note(error)
-                self._up = False
+                self.up = False
                 await asyncio.sleep(_RESTART_S)
                 continue
             if packet:
@@ -77,9 +77,9 @@ class Bridge:
                 await asyncio.sleep_ms(_STAGE_MS)  # a radio that stops listening by itself must not stop the others
 
     def _start(self):
-        if not self._up:
+        if not self.up:
             self.radio.begin()
-            self._up = True
+            self.up = True
         self.radio.configure(**self._settings)
 
     # --- from the host
@@ -184,7 +184,7 @@ class Bridge:
                     status, toa_us = await self._transmit(job)
                 except DeviceError as error:
                     self.board.faults.note(error)
-                    self._up = False
+                    self.up = False
                     status = error.name
                 self._receive()
             self._sent(job.ident, status, toa_us)
@@ -192,7 +192,7 @@ class Bridge:
     async def _clear(self, job):
         # A frame that is coming in is worth more than an answer; a job without a time waits for its end.
         waited_ms = 0
-        while self._up and self.radio.hearing():
+        while self.up and self.radio.hearing():
             if job.timed or waited_ms >= _CLEAR_MS:
                 return wire.BUSY
             await asyncio.sleep_ms(_STAGE_MS)

@@ -35,6 +35,8 @@ def make_service(config):
         for name, spec in config.get("sensors", {}).items():
             sensors[name] = build(name, spec, buses)
         service = __import__("firmware.services." + config["service"], None, None, ("Service",)).Service
-        return service(config.get("settings", {}), sensors)
+        made = service(config.get("settings", {}), sensors)
+        made.sensors = sensors
+        return made
     except (ImportError, KeyError, AttributeError, TypeError, ValueError, OSError) as error:
         raise DeviceError("config", "service %s: %r" % (config["service"], error))

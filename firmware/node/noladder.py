@@ -10,7 +10,7 @@ class NoLadder:
 
     slot = "a"
     other = "b"
-    trial = safe = wake = False
+    trial = safe = wake = closed = False
     strikes = floor = 0
     quarantine = ()
     cause = 1

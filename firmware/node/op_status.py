@@ -4,7 +4,7 @@ import gc
 
 from firmware.ports import port
 
-from . import VERSION, config
+from . import RELEASE, VERSION, config
 
 
 def challenge(talk):
@@ -18,11 +18,13 @@ def status(talk):
     """Return how the board is, a map; what a board does not have is not in it."""
     board = talk.board
     node, settings = board.app, config.load(board.root)
+    ladder = board.ladder
     gc.collect()
     out = {
-        "board": settings["board"], "role": board.role, "uid": board.uid, "firmware": VERSION,
+        "board": settings["board"], "role": board.role, "uid": board.uid, "firmware": VERSION, "release": RELEASE,
         "uptime_s": board.uptime.ms() // 1000, "reset_cause": port().reset_cause(), "error": board.faults.code or 0,
-        "heap_free": gc.mem_free(),
+        "heap_free": gc.mem_free(), "production": bool(ladder.closed), "slot": ladder.slot, "trial": bool(ladder.trial),
+        "safe": bool(ladder.safe), "strikes": ladder.strikes, "quarantine": list(ladder.quarantine),
     }  # fmt: skip
     if board.role == "node":
         for key in ("kid", "service", "link", "report_s"):
@@ -53,7 +55,12 @@ def counters(talk):
 
 
 def log(talk):
-    """Return {"last": the last fault's line, "kinds": {code: seconds since it last was new}}."""
+    """Return {"last": the last fault's line, "kinds": {code: seconds since it last was new}, "crashes": [[code, text]]}.
+
+    Crashes are those of earlier boots that the gateway has not heard of, the oldest first.
+    """
     faults = talk.board.faults
     now = talk.board.uptime.ms()
-    return {"last": faults.said or "", "kinds": {code: (now - faults.asked[code]) // 1000 for code in faults.asked}}
+    kinds = {code: (now - faults.asked[code]) // 1000 for code in faults.asked}
+    crashes = [list(crash) for crash in talk.board.ladder.crashes()]
+    return {"last": faults.said or "", "kinds": kinds, "crashes": crashes}

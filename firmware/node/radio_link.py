@@ -34,7 +34,7 @@ class RadioLink:
         self.radio = radio
         self._ledger = ledger
         self.settings = settings
-        self._up = False
+        self.up = False
         self.limit = LOW_RATE_MAX if settings["sf"] >= _LOW_RATE_SF else FRAME_MAX
         self.sent = 0
         self.failed = 0
@@ -47,15 +47,15 @@ class RadioLink:
             pause_s = min(2 * pause_s, _RESTART_MAX_S)
 
     def _start(self):
-        if not self._up:
+        if not self.up:
             try:
                 self.radio.begin()
                 self.radio.configure(**self.settings)
                 self.radio.sleep()
-                self._up = True
+                self.up = True
             except DeviceError as error:
                 self._faults.note(error)
-        return self._up
+        return self.up
 
     def wait_ms(self, size):
         """Return the milliseconds until a frame of `size` bytes may go. DeviceError("radio_duty"): never."""
@@ -93,7 +93,7 @@ class RadioLink:
             await radio.send(frame)
         except DeviceError as error:
             self._faults.note(error)
-            self._up = False
+            self.up = False
             self.failed += 1
             return 0
         self._end_ms = time.ticks_ms()
@@ -105,11 +105,11 @@ class RadioLink:
             self.radio.sleep()
         except DeviceError as error:
             self._faults.note(error)
-            self._up = False
+            self.up = False
 
     async def answer(self, uplink):
         """Listen for the one answer to what was just sent; return its bytes, or None."""
-        if not self._up:
+        if not self.up:
             return None
         radio, settings = self.radio, self.settings
         window_ms = _WINDOW_MS + _WINDOW_SYMBOLS * symbol_us(settings["sf"], settings["bw_hz"]) // 1000
@@ -120,7 +120,7 @@ class RadioLink:
             packet = await radio.recv(window_ms)
         except DeviceError as error:
             self._faults.note(error)
-            self._up = False
+            self.up = False
         radio.configure(iq=False)
         self._rest()
         return packet and packet.frame

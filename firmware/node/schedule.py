@@ -22,7 +22,7 @@ class Schedule:
         self._uptime = board.uptime
         self.service = service
         self._push = push
-        self._battery = battery
+        self.battery = battery
         self._report_ms = report_ms
         self._first_ms = first_ms
         self.lock = asyncio.Lock()  # a driver is used by one task at a time
@@ -68,9 +68,9 @@ class Schedule:
         faults = self._faults
         if ERROR in reading:
             faults.seen(reading[ERROR])
-        if self._battery:
+        if self.battery:
             try:
-                read, factor, divisor = self._battery
+                read, factor, divisor = self.battery
                 # The middle of three: one reading in the middle of a radio's current step must not count.
                 reading[BATTERY] = min(sorted((read(), read(), read()))[1] * factor // divisor, 65535)
             except Exception as error:

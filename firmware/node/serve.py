@@ -7,7 +7,7 @@ build takes `op_*.py` along by its name; the modules are loaded when first asked
 
     def blink(talk, times):        # or `async def`; the arguments are what stood between op and MAC
         ...
-        return value               # link CBOR, in all at most 1000 bytes on the line; None where there is nothing to say
+        return value               # link CBOR, three containers deep, the answer at most 1000 bytes on the line; or None
 
 talk.board is the Board, talk.board.app the Node or Bridge (None in safe mode), talk.kept a dict that lives as long as the
 talk does (an op's own state between two requests). An argument that is wrong: DeviceError("console_request", which one);
@@ -24,8 +24,12 @@ from firmware.wire.cbor import dumps_link, loads_link
 from firmware.wire.errors import DeviceError, WireError, const
 from firmware.wire.seal import hmac_sha256, service_key
 
-OPS = {"challenge": "op_status", "status": "op_status", "counters": "op_status", "log": "op_status",
-       "update": "op_update"}  # fmt: skip
+OPS = {
+    "challenge": "op_status", "status": "op_status", "counters": "op_status", "log": "op_status",
+    "readings": "op_test", "selftest": "op_test",
+    "calibrate": "op_change", "set": "op_change", "interval": "op_change", "reboot": "op_change",
+    "production": "op_change", "open": "op_change", "update": "op_update",
+}  # fmt: skip
 OPEN = ("challenge",)
 
 MAC_LEN = const(8)
@@ -35,6 +39,10 @@ _FORGED_MS = const(1000)  # what a wrong MAC costs
 _WAITING = const(2)  # requests that may wait while one is worked on
 _IDLE_MS = const(10000)  # a talk ends, its nonce with it
 _TICK_MS = const(10)
+
+
+def _line(ident, status, value):
+    return hdlc.encode(hdlc.PROTO_CONSOLE, dumps_link([ident, status, value]))
 
 
 class Talk:
@@ -97,20 +105,15 @@ class Talk:
             board.console.text += 1
             return
         try:
-            status, value = 0, await work(request, body)
+            line = _line(request[0], 0, await work(request, body))
+            if len(line) > hdlc.RUN_MAX:
+                raise DeviceError("console_request", "the answer has %d bytes" % len(line))
         except DeviceError as error:
-            status, value = error.code, error.detail
+            line = _line(request[0], error.code, error.detail)
         except Exception as error:
             board.faults.note(error, "console")
-            status, value = board.faults.code, repr(error)
-        self._say(request[0], status, value)
-
-    def _say(self, ident, status, value):
-        line = hdlc.encode(hdlc.PROTO_CONSOLE, dumps_link([ident, status, value]))
-        if len(line) > hdlc.RUN_MAX:
-            error = DeviceError("console_request", "the answer has %d bytes" % len(line))
-            line = hdlc.encode(hdlc.PROTO_CONSOLE, dumps_link([ident, error.code, error.detail]))
-        self.board.console.write(line)
+            line = _line(request[0], board.faults.code, repr(error))
+        board.console.write(line)
 
     async def _refuse(self, request, body):
         raise DeviceError("console_rate", "too many requests: %d refused" % self.board.refused)

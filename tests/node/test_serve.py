@@ -2,35 +2,7 @@
 
 import pytest
 
-ASK = """
-from firmware.wire.cbor import dumps_link
-from firmware.wire.seal import hmac_sha256, service_key
-SVC = service_key(SECRET, KID)
-
-class Asker:
-    nonce = None
-    ident = 0
-
-def ask(d, op, *args, key=SVC, ident=None):
-    Asker.ident += 1
-    items = [Asker.ident if ident is None else ident, op] + list(args)
-    if op == "challenge":
-        body = dumps_link(items)
-    else:
-        body = dumps_link(items + [bytes(8)])[:-8]
-        body += hmac_sha256(key, (Asker.nonce or b"") + body)[:8]
-    line = hdlc.encode(0x24, body)
-    d.host.say(line)
-    return line
-
-def greet(d, at=0):
-    def keep():
-        Asker.nonce = d.host.answers.pop()[2][0]
-    d.after(at, lambda: ask(d, "challenge"))
-    d.after(at + 0.5, keep)
-
-Service.script = lambda now: {3: 50, 4: 700}
-"""
+ASK = "from asker import *\n"
 
 
 def test_a_challenge_a_status_and_the_application_goes_on(desk):
@@ -48,7 +20,8 @@ assert ok == ok2 == ok3 == 0
 assert status["board"] == "desk-1" and status["uid"] == UID and status["kid"] == "0001" and status["uptime_s"] == 2, status
 assert status["piv"] == 2 and status["report_s"] == 60 and status["queued"] == 1 and status["heap_free"] > 10000
 assert counters["heard"] == 1 and counters["garbage"] == 0 and counters["refused"] == 0, counters
-assert log == {"last": "", "kinds": {}}
+assert log == {"last": "", "kinds": {}, "crashes": []}
+assert status["slot"] == "a" and status["production"] is False and status["quarantine"] == []
 assert len(d.host.taken()) == 3                      # it reported all the while
 assert d.app.board.talk is None
 import sys

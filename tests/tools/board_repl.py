@@ -103,8 +103,23 @@ class Nothing:
     write = init
 
 
+class Uart(Nothing):
+    """A distance sensor's line: 1000 mm, always at hand; silent unless WHO says "uart"."""
+
+    at = 0
+
+    def any(self):
+        self.at += 1
+        return 4 if who.get("uart") and self.at % 2 else 0
+
+    def readinto(self, buf, *args):
+        buf[:4] = b"\xff\x03\xe8\xea"
+        return 4
+
+
 class Machine:
-    Pin = ADC = UART = I2C = SPI = SoftSPI = SoftI2C = Nothing
+    UART = Uart
+    Pin = ADC = I2C = SPI = SoftSPI = SoftI2C = Nothing
     PWRON_RESET, WDT_RESET = 1, 3
     mem32 = {}  # noqa: RUF012 - MicroPython has no typing
 

@@ -21,16 +21,17 @@ SOFT, SOFT_RAW = 42, 43
 class PtyBoard:
     """A real MicroPython with a board's console on a pty.
 
-    `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port.
+    `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
+    distance sensor is plugged in.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
-                 version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False):  # fmt: skip
+                 version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
         self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
-                    "version": version, "mpy": mpy, "blocks": blocks}  # fmt: skip
+                    "version": version, "mpy": mpy, "blocks": blocks, "uart": uart}  # fmt: skip
         self.cut_after, self.deaf = cut_after, deaf
         self.received = 0
         self.resets = 0

@@ -31,11 +31,12 @@ def flashed(tmp_path_factory, town):
     return folder
 
 
-@pytest.fixture
-def running(flashed, tmp_path):
-    """The board on a pty, its application running: as it comes out of the flashing."""
-    shutil.copy(flashed / f"{UID}.img", tmp_path)
-    with PtyBoard(tmp_path, UID) as board:
+@pytest.fixture(scope="module")
+def running(flashed, tmp_path_factory):
+    """The board on a pty, its application running: as it comes out of the flashing, with its sensor."""
+    folder = tmp_path_factory.mktemp("running")
+    shutil.copy(flashed / f"{UID}.img", folder)
+    with PtyBoard(folder, UID, uart=True) as board:
         yield board
 
 
@@ -70,7 +71,54 @@ def test_a_running_board_answers(running, ask):
     assert rows["garbage"] == "0"
     code, out, err = ask(running.port, "log", "--json", target=running.port)
     assert code == 0, err
-    assert json.loads(out)["kinds"].keys() == {"1"}  # nothing is plugged into this one: sensor_silent
+    found = json.loads(out)
+    assert found["kinds"].keys() == {"sensor_silent"}  # its thermometer is not plugged in
+    assert (found["last"], found["crashes"]) == ("", [])
+
+
+@pytest.mark.share("flash")
+def test_it_measures_and_is_judged(running, ask):
+    code, out, err = ask(running.port, "readings", "--count", "1", "--json")
+    assert code == 0, err
+    reading = json.loads(out)["reading"]
+    assert reading["distance"] == {"key": 4, "value": 1000, "unit": "mm", "senml_value": 1.0, "senml_unit": "m"}
+    code, out, err = ask(running.port, "readings", "--count", "2", "--every", "0")
+    assert code == 0, err
+    lines = [sorted(line.split("  ")) for line in out.splitlines()]
+    assert lines == [["distance 1000 mm", "error sensor_silent", "fill 17 %"]] * 2
+    code, out, err = ask(running.port, "selftest")
+    assert code == 10
+    assert "passed  sensor distance (a02yyuw)  1000, 1000" in out
+    assert "FAILED  sensor temperature (ds18b20)  sensor_silent" in out
+    assert three_lines(err, "device_fault")
+    assert "the self-test failed: sensor temperature (ds18b20)" in err
+    code, out, err = ask(running.port, "selftest", "--json")
+    assert code == 10
+    found = json.loads(out)
+    checks = {check["name"]: check for check in found["checks"]}
+    assert not found["passed"]
+    assert checks["sensor distance (a02yyuw)"]["value"] == [1000] * 9
+    assert checks["sensor temperature (ds18b20)"]["error"] == "sensor_silent"
+    assert checks["counter"]["limits"] == [1, (1 << 20) - 1]
+
+
+@pytest.mark.share("flash")
+def test_what_is_set_is_judged_on_the_board(running, ask):
+    code, _out, err = ask(running.port, "set", "empty_mm=5")
+    assert code == 10
+    assert "the board says: order refused: order_value empty_mm" in err
+    assert three_lines(err, "device_fault")
+    code, _out, err = ask(running.port, "set", "empty_mm")
+    assert code == 2
+    code, out, err = ask(running.port, "calibrate", "--json")
+    assert (code, json.loads(out)["empty_mm"]) == (0, 1000), err
+    code, out, err = ask(running.port, "set", "empty_mm=1200", "--json")
+    assert code == 0, err
+    assert json.loads(out)["empty_mm"] == 1200
+    code, out, err = ask(running.port, "interval", "60", "--json")
+    assert (code, json.loads(out)) == (0, {"report_s": 60})
+    code, out, err = ask(running.port, "status", "--json")
+    assert json.loads(out)["report_s"] == 60
 
 
 @pytest.mark.share("flash")

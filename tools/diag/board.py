@@ -1,173 +1,129 @@
 """`jourdain board TARGET ...`: look at a running board and set it up, over its cable, without stopping its program."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from firmware.wire import hdlc
 from gateway.bundle import read as read_bundle
 from gateway.errors import HostError
-from gateway.inventory import Board, load
-from tools.diag import board_view as view
-from tools.diag import keys
-from tools.diag.service import Identity, Port, Service, key_of
+from gateway.presets import presets
+from tools import errors
+from tools.diag.board_target import board, command
+from tools.diag.board_view import View
+from tools.diag.selftest import judge
+from tools.diag.service import Service
 from tools.diag.update import send
-from tools.flash.command import Steps, find_board
-from tools.flash.connect import choose_port, usb_ports
-from tools.i18n import LANGUAGES, _
+from tools.flash.command import Steps
+from tools.i18n import _
 
-PROBE_S = 1.5  # how long a port is asked which board hangs there
+__all__ = ["board"]
 
-
-class Target(NamedTuple):
-    """Which board is meant and how it is reached. `entry`: its row in boards.yaml, None where only a port was named."""
-
-    port: str
-    entry: Board | None
-    secrets: Path
-
-
-@click.group(help="Ask a running board, and set it up, over its cable. TARGET is its name in boards.yaml, or a port.")
-@click.argument("target")
-@click.pass_context
-def board(ctx: click.Context, target: str) -> None:
-    """The group."""
-    ctx.obj = target
-
-
-def _speak(_ctx: click.Context, _param: click.Parameter, language: str | None) -> None:
-    if language:
-        os.environ["LANGUAGE"] = language
-
-
-_OPTIONS = (
-    click.option("--port", envvar="JOURDAIN_PORT", help="Serial port; without it every port on USB is asked."),
-    click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet."),
-    click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`."),
-    click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else."),
-    click.option("--lang", type=click.Choice(("en", *LANGUAGES)), expose_value=False, is_eager=True, callback=_speak,
-                 help="The language, whatever the system's is."),
-)  # fmt: skip
-
-
-def command(name: str, text: str) -> Callable[[Callable[..., None]], click.Command]:
-    """An op's subcommand: its function gets (service, show, **its own options)."""
-
-    def made(run: Callable[..., None]) -> click.Command:
-        @click.pass_context
-        def callback(ctx: click.Context, /, *, as_json: bool, **own: Any) -> None:
-            where = [own.pop(name) for name in ("port", "inventory", "secrets")]
-            with talking(find(ctx.obj, *where)) as service:
-                run(service, view.View(as_json), **own)
-
-        callback.__doc__ = run.__doc__
-        found = click.command(name, help=text)(callback)
-        found.params += getattr(run, "__click_params__", [])[::-1]
-        for option in _OPTIONS:
-            option(found)
-        board.add_command(found)
-        return found
-
-    return made
-
-
-def find(target: str, port: str | None, inventory: Path, secrets: Path) -> Target:
-    """Where the board is. HostError: unknown_board, no_device, ambiguous."""
-    if target == "auto" or "/" in target:
-        return Target(choose_port(port or target), None, secrets)
-    entry = find_board(load(inventory), target)
-    ports = [port] if port and port != "auto" else usb_ports()
-    if len(ports) < 2:
-        return Target(choose_port(None, ports), entry, secrets)
-    found: dict[str, str] = {name: _name_at(name) for name in ports}
-    ours = [name for name, who in found.items() if who == entry.name]
-    if len(ours) == 1:
-        return Target(ours[0], entry, secrets)
-    there = ", ".join(f"{name}: {who or '?'}" for name, who in found.items())
-    if ours:
-        raise HostError("ambiguous", _("several boards say that they are {board}").format(board=entry.name), there,
-                        _("name one: --port PORT"))  # fmt: skip
-    what = _("{board} is not among the boards that are plugged in").format(board=entry.name)
-    raise HostError("no_device", what, there, _("plug it in, or name its port: --port PORT"))
-
-
-def _name_at(port: str) -> str:
-    """The name of the board at a port, empty where none says it."""
-    try:
-        line = Port(port)
-    except HostError:
-        return ""
-    try:
-        return Service(line, lambda _identity: b"").greet(PROBE_S, 1).board
-    except HostError:
-        return ""
-    finally:
-        line.close()
-
-
-@contextlib.contextmanager
-def talking(target: Target) -> Iterator[Service]:
-    """A talk with the target, which was made sure of. HostError: mismatch, bad_keys, timeout, no_device, port_busy."""
-    line = Port(target.port)
-    try:
-        service = Service(line, lambda identity: _key(target, identity), _overheard)
-        service.greet()
-        yield service
-    finally:
-        line.close()
-
-
-def _overheard(proto: int, body: bytes) -> None:
-    """What the board says beside our answers is its log: shown on request, and never on stdout."""
-    if os.environ.get("JOURDAIN_DEBUG") and proto in (hdlc.PROTO_LOG, hdlc.PROTO_LOG_TEXT):
-        click.echo(body.decode("utf-8", "replace"), err=True)
-
-
-def _key(target: Target, identity: Identity) -> bytes:
-    """The service key of the board that answered, which must be the one that is meant."""
-    entry = target.entry
-    if entry is not None and (identity.board != entry.name or (entry.uid and identity.uid != entry.uid)):
-        what = _("the board here is {found} ({uid}), not {board}").format(
-            found=identity.board, uid=identity.uid, board=entry.name
-        )
-        raise HostError("mismatch", what, target.port, _("plug in the right board, or name its port: --port PORT"))
-    if not identity.kid:
-        return b""
-    kid = identity.kid.hex()
-    issued = keys.read(target.secrets).get(kid)
-    if issued is None:
-        what = _("there is no secret for key id {kid} of {board}").format(kid=kid, board=identity.board)
-        hint = _("use the secrets.json of the workshop that flashed it: --secrets FILE")
-        raise HostError("bad_keys", what, str(target.secrets), hint)
-    return key_of(bytes.fromhex(issued["secret"]), identity.kid)
+MEASURE_S = 100.0  # a GPS receiver's first fix takes more than a minute
 
 
 @command("status", "Show who the board is and how it is.")
-def status(service: Service, show: view.View) -> None:
+def status(service: Service, show: View) -> None:
     """Op status."""
     show.table(service.ask("status"))
 
 
 @command("counters", "Show what the board has counted since its boot.")
-def counters(service: Service, show: view.View) -> None:
+def counters(service: Service, show: View) -> None:
     """Op counters."""
     show.table(service.ask("counters"))
 
 
-@command("log", "Show what went wrong on the board.")
-def log(service: Service, show: view.View) -> None:
+@command("log", "Show what went wrong on the board, its last crashes too.")
+def log(service: Service, show: View) -> None:
     """Op log."""
-    show.table(service.ask("log"))
+    show.log(service.ask("log"))
+
+
+@command("readings", "Show what the board measures, again and again until Ctrl-C; nothing of it is sent.")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many.")
+@click.option("--every", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds between two.")
+def readings(service: Service, show: View, count: int | None, every: float) -> None:
+    """Op readings."""
+    with show.live() as line:
+        while True:
+            line(service.ask("readings", answer_s=MEASURE_S, tries=1))
+            if count is not None:
+                count -= 1
+                if not count:
+                    return
+            time.sleep(every)
+
+
+@command("selftest", "Measure with every sensor, ask the radio, and judge it all by its limits; a failure ends with 10.")
+def selftest(service: Service, show: View) -> None:
+    """Op selftest."""
+    found = service.ask("selftest", answer_s=MEASURE_S, tries=1)
+    checks = judge(found, found.get("drivers", {}), presets().drivers)
+    show.checks(checks)
+    failed = [check.name for check in checks if not check.passed]
+    if failed:
+        what = _("the self-test failed: {checks}").format(checks=", ".join(failed))
+        hint = _("look at wiring and power of what failed")
+        click.echo(errors.lines(HostError("device_fault", what, service.where, hint)), err=True)
+        raise click.exceptions.Exit(errors.EXIT["device_fault"])
+
+
+@command("calibrate", "Take what the sensors see now for an empty bin, a free bay. The board restarts.")
+def calibrate(service: Service, show: View) -> None:
+    """Op calibrate."""
+    show.done(service.ask("calibrate", answer_s=MEASURE_S, tries=1), _("calibrated; the board restarts"))
+
+
+@command("set", "Change settings of its service, NAME=VALUE each. The board restarts.")
+@click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE...")
+def set_(service: Service, show: View, settings: tuple[str, ...]) -> None:
+    """Op set."""
+    pairs: list[Any] = []
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not value.lstrip("-").isdigit():
+            raise click.BadParameter(_("{text!r} is not NAME=NUMBER").format(text=text))
+        pairs += [name, int(value)]
+    show.done(service.ask("set", *pairs), _("set; the board restarts"))
+
+
+@command("interval", "Report every so many seconds. The board restarts.")
+@click.argument("seconds", type=click.IntRange(10, 86400))
+def interval(service: Service, show: View, seconds: int) -> None:
+    """Op interval."""
+    service.ask("interval", seconds)
+    show.done({"report_s": seconds}, _("set; the board restarts"))
+
+
+@command("reboot", "Restart the board.")
+def reboot(service: Service, show: View) -> None:
+    """Op reboot."""
+    service.ask("reboot")
+    show.done({"reboot": True}, _("the board restarts"))
+
+
+@command("production", "Close the board's REPL for good (on), or open it again (off).")
+@click.argument("state", type=click.Choice(("on", "off")))
+def production(service: Service, show: View, state: str) -> None:
+    """Op production."""
+    closed = service.ask("production", state == "on")
+    said = _("the REPL is closed; `jourdain board BOARD open` opens it") if closed else _("the REPL is open")
+    show.done({"production": closed}, said)
+
+
+@command("open", "Open the REPL of a board in production until its next boot.")
+def open_(service: Service, show: View) -> None:
+    """Op open."""
+    service.ask("open")
+    show.done({"open": True}, _("the REPL is open until the next boot: Ctrl-C"))
 
 
 @command("update", "Bring a release onto the board: it tries it, and keeps it once it is heard. BUNDLE: of `jourdain release`.")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def update(service: Service, show: view.View, bundle: Path, quiet: bool) -> None:
+def update(service: Service, show: View, bundle: Path, quiet: bool) -> None:
     """Op update. Can be interrupted and run again: it goes on where it was."""
     found = read_bundle(bundle)
     steps = Steps(quiet)

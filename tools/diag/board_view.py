@@ -3,10 +3,12 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from firmware.wire.host.errors import DEVICE_ERRORS
+from tools.diag.fields import field_of, name_of, plain
+from tools.diag.selftest import Check
 from tools.i18n import _
 
 _RESET_CAUSES = ("unknown", "power", "reset pin", "watchdog", "deep sleep", "soft reset")
@@ -25,30 +27,80 @@ class View:
         else:
             self.rows([(name, _said(name, value)) for name, value in _flat(values)])
 
+    def done(self, values: Mapping[str, Any], text: str) -> None:
+        """Show that something was done, and what is in force now."""
+        if not self.as_json:
+            _write(text)
+        self.table(values)
+
+    def log(self, found: Mapping[str, Any]) -> None:
+        """Show op log: names of errors for their numbers."""
+        kinds = {_error(code): ago_s for code, ago_s in found["kinds"].items()}
+        crashes = [{"error": _error(code), "detail": text} for code, text in found.get("crashes", ())]
+        if self.as_json:
+            self.document({"last": found["last"], "kinds": kinds, "crashes": crashes})
+            return
+        rows = [(_("last"), found["last"] or "-")]
+        rows += [(_("crash"), f"{crash['error']}: {crash['detail']}") for crash in crashes]
+        rows += [(name, _("{seconds} s ago").format(seconds=ago_s)) for name, ago_s in kinds.items()]
+        self.rows(rows)
+
+    def checks(self, checks: list[Check]) -> None:
+        """Show a self-test, a line a check."""
+        if self.as_json:
+            passed = all(check.passed for check in checks)
+            self.document({"passed": passed, "checks": [check._asdict() for check in checks]})
+            return
+        self.rows([
+            (
+                _("passed") if check.passed else _("FAILED"),
+                check.name,
+                check.error or f"{_text(check.value)} {check.unit}".strip(),
+                f"{check.limits[0]}..{check.limits[1]}" if check.limits else "",
+            )
+            for check in checks
+        ])  # fmt: skip
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """For readings that follow each other: a table that changes on a terminal, else a line each."""
+        if self.as_json or not sys.stdout.isatty():
+            yield lambda found: self.document(_measured(found)) if self.as_json else _write("  ".join(_words(found)))
+            return
+        from rich.live import Live  # noqa: PLC0415 - only where a person looks
+
+        with Live(auto_refresh=False) as live:
+            yield lambda found: live.update(_table([tuple(word.split(" ", 1)) for word in _words(found)]), refresh=True)
+
     def document(self, value: Any) -> None:
         """Write one line of JSON."""
-        _write(json.dumps(_plain(value), ensure_ascii=False, sort_keys=True))
+        _write(json.dumps(plain(value), ensure_ascii=False, sort_keys=True))
 
-    def rows(self, rows: list[tuple[str, ...]]) -> None:
+    def rows(self, rows: Sequence[tuple[str, ...]]) -> None:
         """Show rows of text, their first cell a name."""
         if sys.stdout.isatty():
             with contextlib.suppress(ImportError):
-                _rich(rows)
+                _print(rows)
                 return
         width = max((len(row[0]) for row in rows), default=0)
         for row in rows:
             _write("  ".join((row[0].ljust(width), *row[1:])).rstrip())
 
 
-def _rich(rows: list[tuple[str, ...]]) -> None:
+def _print(rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only where a person looks
-    from rich.table import Table  # noqa: PLC0415
+
+    Console().print(_table(rows))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Any:
+    from rich.table import Table  # noqa: PLC0415 - only where a person looks
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, show_header=False)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    return table
 
 
 def _write(text: str) -> None:
@@ -56,15 +108,44 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _plain(value: Any) -> Any:
-    """What JSON knows: bytes in hexadecimal, text as keys."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+def _measured(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Op readings with names: {"reading": {name: field}, "sensors": {name: {"value", "error"}}}."""
+    reading = {key: value for key, value in found.get("reading", {}).items() if isinstance(key, int)}
+    if found.get("battery") is not None:
+        reading[1] = found["battery"]
+    out: dict[str, Any] = {"reading": {name_of(key): field_of(key, value) for key, value in reading.items()}}
+    if "sensors" in found:
+        out["sensors"] = {name: {"value": value, "error": None} for name, value in found["sensors"].items()}
+        out["sensors"] |= {name: {"value": None, "error": _error(code)} for name, code in found["errors"].items()}
+    return out
+
+
+def _words(found: Mapping[str, Any]) -> list[str]:
+    measured = _measured(found)
+    words = [f"{name} {field.get('meaning') or _scaled(field)}" for name, field in measured["reading"].items()]
+    for name, sensor in measured.get("sensors", {}).items():
+        words.append(f"{name} {sensor['error'] or _text(sensor['value'])}")
+    return words
+
+
+def _scaled(field: Mapping[str, Any]) -> str:
+    """`21.4 Cel` of 214 in 0.1 Cel."""
+    value, (scale, space, unit) = field["value"], field["unit"].partition(" ")
+    if isinstance(value, bool) or not space:
+        return f"{_text(value)} {field['unit']}".strip()
+    return f"{round(value * float(scale), 5):g} {unit}"
+
+
+def _error(code: int) -> str:
+    return DEVICE_ERRORS.get(code, str(code))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value
+        return ", ".join(_text(each) for each in value) or "-"
+    return "-" if value is None else str(plain(value))
 
 
 def _flat(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -77,14 +158,8 @@ def _flat(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any
 
 def _said(name: str, value: Any) -> str:
     """A value for people, with the word behind a number where there is one."""
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
     if name == "reset_cause" and isinstance(value, int) and value < len(_RESET_CAUSES):
         return _RESET_CAUSES[value]
     if name == "error" and isinstance(value, int):
-        return DEVICE_ERRORS.get(value, str(value)) if value else "-"
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, list):
-        return ", ".join(str(_plain(inner)) for inner in value) or "-"
-    return str(value)
+        return _error(value) if value else "-"
+    return _text(value)

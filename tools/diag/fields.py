@@ -43,9 +43,12 @@ def _decode(data: bytes, secret: bytes) -> dict[str, Any]:
             "hop_tag": data[-HOP_LEN:].hex() if frame.hop else None,
         },
         "payload_hex": payload.hex(),
-        "payload": {_name(key): _field(key, value) for key, value in found.items()},
+        "payload": {name_of(key): field_of(key, value) for key, value in found.items()},
         "readings": [
-            {"piv": piv, "origin": origin, "offset_s": offset_s, "values": {_name(k): _field(k, v) for k, v in values.items()}}
+            {
+                "piv": piv, "origin": origin, "offset_s": offset_s,
+                "values": {name_of(key): field_of(key, value) for key, value in values.items()},
+            }
             for piv, origin, offset_s, values in entries(found, frame.piv)
             if not frame.down
         ],
@@ -64,12 +67,14 @@ def _header(frame: Frame) -> dict[str, Any]:
     }
 
 
-def _name(key: int) -> str:
+def name_of(key: int) -> str:
+    """The name of a payload's key, itself where there is none."""
     row = BY_KEY.get(key)
     return row[1] if row else str(key)
 
 
-def _field(key: int, value: Any) -> dict[str, Any]:
+def field_of(key: int, value: Any) -> dict[str, Any]:
+    """One field as `fields` has it."""
     row = BY_KEY.get(key)
     field = {"key": key, "value": plain(value), "unit": row[5] if row else ""}
     if row and row[6]:

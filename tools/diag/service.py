@@ -146,6 +146,11 @@ class Service:
         self._talk = Talk(overheard)
         self.identity: Identity | None = None
 
+    @property
+    def where(self) -> str:
+        """The port, and who is there."""
+        return f"{self._line.name}: {self.identity.board}" if self.identity else self._line.name
+
     def greet(self, answer_s: float | None = None, tries: int = TRIES) -> Identity:
         """Ask for a challenge; what is asked from now on is signed under it. HostError: timeout, device_fault."""
         self._talk.nonce = None
@@ -182,7 +187,7 @@ class Service:
             return answer.value
         name = DEVICE_ERRORS.get(answer.status, str(answer.status))
         what = _("{op}: the board refuses: {name}: {detail}").format(op=op, name=name, detail=answer.value)
-        raise HostError("device_fault", what, self._line.name, _("`jourdain board BOARD log` says more"))
+        raise HostError("device_fault", what, self.where, _("`jourdain board BOARD log` says more"))
 
     def _exchange(self, op: str, args: tuple[Any, ...], answer_s: float | None, tries: int) -> Answer:
         # An answer to an earlier attempt counts as well: it is the same question.
