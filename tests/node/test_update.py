@@ -1,4 +1,4 @@
-"""The updater: what it refuses and by which name, and that no cut at any write leaves a board that does not start."""
+"""The updater: what it takes, what it refuses and by which name. Power cuts: cut_update.py of the power-cut runner."""
 
 import hashlib
 import sys
@@ -192,68 +192,3 @@ print("ok")
         release(files=third, release=3),
     )
     assert out == "ok\n"
-
-
-CUTS = """
-install("b", old)
-image = bytes(disk.data)
-had = tree("/f/b")
-running = tree("/f/a")
-whole = dict(listed(new), manifest=new[0], signature=new[1])
-files_of_new = listed(new)
-
-def sound():
-    # Slot a as it was; slot b as it was, or the new one, or nothing that a launcher loads.
-    assert tree("/f/a") == running
-    there = tree("/f/b")
-    if "modules" in there:
-        same = all(there.get(path) == data for path, data in had.items())
-        assert same or all(there.get(path) == data for path, data in files_of_new.items()), there.keys()
-
-def boot(ladder, most=None):
-    to = updater(ladder, name=name_of(new))
-    send(to, new, {block})
-    to.finish()
-
-cuts = 0
-at = {first}
-while True:
-    disk.data[:] = image
-    ladder = Ladder()
-    mount(disk)
-    disk.cut_after = at
-    try:
-        boot(ladder)
-    except DeviceError as error:
-        assert disk.power is None and error.name in ("store", "update_damaged", "update_signature"), error
-    done = disk.power is not None
-    disk.cut_after = None
-    assert done or ladder.staged is None
-    # A second cut while it goes on, then power that stays.
-    for again in ({again}, None):
-        mount(disk)
-        sound()
-        ladder = Ladder()
-        disk.cut_after = again
-        try:
-            boot(ladder)
-        except DeviceError as error:
-            assert disk.power is None, (at, again, error)
-        disk.cut_after = None
-    assert ladder.staged == ("b", 2)
-    mount(disk)
-    assert tree("/f/b") == whole, (at, tree("/f/b").keys())
-    if done:
-        break
-    cuts += 1
-    at += {step}
-print(cuts)
-"""
-
-
-@pytest.mark.parametrize("first", range(3))
-def test_power_cut_at_every_write(board, first):
-    """The power goes at every write and erase of the whole update, the last one torn, and once more while it goes on."""
-    out = board(CUTS.format(block=64, first=first, step=3, again=3 + 9 * first))
-    assert int(out) > 20
-    print(out)
