@@ -1,9 +1,12 @@
 """The updater: what it takes, what it refuses and by which name. Power cuts: cut_update.py of the power-cut runner."""
 
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import mp as mp_run
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -192,3 +195,53 @@ print("ok")
         release(files=third, release=3),
     )
     assert out == "ok\n"
+
+
+KILLED = """
+import sys
+from update_desk import Ladder, name_of, parts_of
+from firmware.node.update import Updater
+import os
+class Steps(Ladder):
+    def feed(self):
+        print("finish")
+root, new = sys.argv[1], parts_of(sys.argv[2])
+ladder = Steps()
+to = Updater(root, ladder, sys.argv[3])
+to.begin(name_of(new))
+print("begun")
+while True:
+    want = to.wanted()
+    print("wanted", want)
+    if want is None:
+        break
+    if want:
+        part, offset = want
+        to.take(part, offset, new[part][offset : offset + 256])
+        print("taken")
+to.finish()
+print("staged", ladder.staged)
+"""
+
+
+def test_the_process_killed_at_every_step(tmp_path, release, signer, desk_path):
+    """Real files and a real kill: each process gets one step further, or ends; the last one stages the release."""
+    board, new = tmp_path / "board", release()
+    for path, data in OLD.items():
+        (board / "a" / path).parent.mkdir(parents=True, exist_ok=True)
+        (board / "a" / path).write_bytes(data)
+    (board / "trust").write_bytes(signer.modulus)
+    path = ":".join(map(str, (*desk_path, mp_run.ROOT, ".frozen")))
+    command = [mp_run.micropython(), "-X", "heapsize=400k", "-c", KILLED, f"{board}/", str(new), releases.KIND]
+    for steps in range(1, 200):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "MICROPYPATH": path}, text=True) as process:
+            said = [line for _, line in zip(range(steps % 17 + 1), process.stdout, strict=False)]
+            process.kill()
+        assert said, "it fails"
+        if said[-1].startswith("staged"):
+            break
+    assert said[-1] == "staged ('b', 2)\n"
+    assert steps > 3
+    there = {str(file.relative_to(board / "b")): file.read_bytes() for file in (board / "b").rglob("*") if file.is_file()}
+    assert {name: data for name, data in there.items() if name not in ("manifest", "signature")} == NEW
+    assert there["manifest"] == manifest()
