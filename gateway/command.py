@@ -76,6 +76,9 @@ def check_files(config: Path) -> None:
             )
     for missing in sorted(set(kids) - {kid.hex() for kid in held}):
         click.echo(f"warning: no key is held for key id {missing}: its frames will be counted as `kid`", err=True)
+    if inventory.gateways[settings.gateway.name].role == "controller":
+        for mute in sorted(keys.kid.hex() for keys in held.values() if not keys.k_dn):
+            click.echo(f"warning: no key to answer key id {mute} with: export the keys of a controller", err=True)
     click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")
 
 

@@ -36,6 +36,7 @@ class GatewaySection(_Strict):
     keys: Path = Path("keys.json")
     store: Path = Path("store.db")
     keep_days: Annotated[float, Field(ge=0, le=3660)] = 7.0
+    answers: Path | None = None
     store_max_mb: Annotated[float, Field(ge=0.25, le=1e6)] = 1024.0
 
 
@@ -116,6 +117,12 @@ class Config(_Strict):
     upstream: tuple[Upstream, ...] = ()
     file: Path = Field(default=Path("gateway.toml"), exclude=True)
     lines: Mapping[tuple[str | int, ...], int] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def answers(self) -> Path:
+        """The file that counts a controller's answers, beside the store unless it is set."""
+        store = self.path(self.gateway.store)
+        return self.path(self.gateway.answers) if self.gateway.answers else store.with_name(store.name + ".answers")
 
     def path(self, relative: Path) -> Path:
         """A path of the file, made absolute from the folder of gateway.toml."""

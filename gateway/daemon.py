@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from firmware.radio.airtime import airtime_us
 from firmware.wire import link
+from firmware.wire.frame import LOW_RATE_MAX
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from gateway import keys as keyfile
 from gateway.clock import EARLIEST_UNIX_S, Clock, boot_id
 from gateway.config import Config, SerialPort, Upstream
+from gateway.downlink import Controller
 from gateway.errors import Fault, FaultsError, HostError, did_you_mean
 from gateway.events import Events
 from gateway.ingress.serial import Line
@@ -41,6 +43,7 @@ PRUNE_S = 60.0
 STOP_S = 10.0
 STOP_OFFLINE_S = 2.0
 INBOX_MAX = 4096
+LOW_RATE_SF = 10
 
 
 def check(config: Config, inventory: Inventory) -> None:
@@ -99,7 +102,8 @@ class Daemon:
         self._sources = [
             Source(port.board, airtime_of(inventory.boards[port.board]), seen.get(port.board, b"")) for port in config.serial
         ]
-        self._receiver = Receiver(self._store, kids, self._sources, self._boot, events is not None)
+        self._control = self._controller(inventory, kids)
+        self._receiver = Receiver(self._store, kids, self._sources, self._boot, events is not None, controller=self._control)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._inbox: list[Item] = []
         self._news = asyncio.Event()
@@ -108,6 +112,20 @@ class Daemon:
         self._pumps: list[Pump] = []
         self._full = False
         self._taking = asyncio.Lock()
+
+    def _controller(self, inventory: Inventory, kids: list[Kid]) -> Controller | None:
+        """Who answers boards, where boards.yaml gives this gateway the role and keys.json the keys."""
+        for source in self._sources:
+            board = inventory.boards[source.board]
+            source.wired = board.role != "bridge"
+            if board.plan and board.plan.sf >= LOW_RATE_SF:
+                source.answer_max = LOW_RATE_MAX
+        if inventory.gateways[self._config.gateway.name].role != "controller":
+            return None
+        if not any(kid.keys.k_dn for kid in kids):
+            log.warning("boards.yaml makes this gateway a controller, and keys.json holds no k_dn: no board is answered")
+            return None
+        return Controller(self._store, self._config.answers, kids)
 
     async def run(self) -> None:
         """Work until told to stop; then let in nothing more, send what there is, and close."""
@@ -124,6 +142,8 @@ class Daemon:
         work = [asyncio.create_task(self._ingest()), asyncio.create_task(self._housekeeping())]
         log.info("gateway %s: %d ports, %d upstreams", self._config.gateway.name, len(lines), len(pumps))
         self._event("started", gateway=self._config.gateway.name)
+        if self._control and self._control.restored:
+            self._event("error", name="restored", detail=self._control.restored)
         stop = asyncio.create_task(self._stop.wait())
         try:
             done, _ = await asyncio.wait([stop, *lines, *pumps, *work], return_when=asyncio.FIRST_COMPLETED)
@@ -252,6 +272,7 @@ class Daemon:
         self._store.prune(self._acked(), None)
 
     def _answer(self, taken: Taken, openings: dict[Source, int]) -> None:
+        self._answers(taken, openings)
         for source, seq in taken.handled.items():
             if self._lines[source].openings == openings[source]:  # else another board may be there, with other numbers
                 self._lines[source].send(link.handled(seq))
@@ -264,6 +285,13 @@ class Daemon:
             now_s = self._clock.unix()
             for event in taken.events:
                 self._events.say({"t": now_s, **event})
+
+    def _answers(self, taken: Taken, openings: dict[Source, int]) -> None:
+        """To the very bridge that heard the uplink, before that is acknowledged."""
+        for answer in taken.answers:
+            line = self._lines[answer.source]
+            if line.openings == openings[answer.source]:
+                line.send(link.send(answer.number, answer.frame, answer.at_ms, {}))
 
     # Now and then
 

@@ -6,6 +6,7 @@ No socket and no clock in here: `Receiver.take` is a function of what came in, t
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from firmware.wire.host import payload as wire_payload
 from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.host.receiver import authenticate
-from firmware.wire.link import HEARD, HELLO, parse
+from firmware.wire.link import HEARD, HELLO, SENT, parse
 from firmware.wire.quantities import AGE, ERROR
 from gateway import quick
 from gateway.clock import EARLIEST_UNIX_S
+from gateway.downlink import ANSWER_MS, Answer, Controller, Heard
 from gateway.errors import HostError
 from gateway.ingress.source import Source
 from gateway.store import DIRECT, FILLS, OPAQUE, REPEAT, Group, Kid, Store
@@ -43,23 +45,33 @@ KINDS = ("direct", "repeat", "fills", "opaque")
 
 @dataclass(slots=True)
 class Taken:
-    """What a committed group asks for: `handled` by source the number to acknowledge, `asks` who must say hello."""
+    """What a committed group asks for: `answers` to hand over first, `handled` by source the number to acknowledge,
+    `asks` who must say hello.
+    """
 
     handled: dict[Source, int] = field(default_factory=dict)
     asks: list[Source] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     readings: int = 0
     events: list[Event] = field(default_factory=list)
 
 
 class Receiver:
-    """Holds the key contexts (kid -> Kid) and the sources; the store holds their truth. `events`: also make events."""
+    """Holds the key contexts (kid -> Kid) and the sources; the store holds their truth. `events`: also make events.
+    `controller`: answers, where this gateway may.
+    """
 
-    def __init__(self, store: Store, kids: Iterable[Kid], sources: Iterable[Source], boot: str, events: bool = False) -> None:
+    def __init__(
+        self, store: Store, kids: Iterable[Kid], sources: Iterable[Source], boot: str, events: bool = False, *,
+        controller: Controller | None = None,
+    ) -> None:  # fmt: skip
         self.kids: dict[bytes, Kid] = {kid.keys.kid: kid for kid in kids}
         self._sources = tuple(sources)
         self._store = store
         self._boot = boot
         self._want_events = events
+        self._controller = controller
+        self._mono_s = 0.0
         self._counts: dict[str, int] = {}
         self._group = Group()
         self._taken = Taken()
@@ -81,6 +93,7 @@ class Receiver:
         """
         known = unix_s >= EARLIEST_UNIX_S
         self._ahead_ms = round((unix_s - mono_s) * 1000) if known else 0
+        self._mono_s = mono_s
         self._fold_counts()
         self._group = group = Group(None if known else self._boot, counts=dict(self._counts))
         self._taken = taken = Taken()
@@ -88,24 +101,40 @@ class Receiver:
         self._judge(items)
         for source, state in before:
             self._line(source, state)
+        control = self._controller
+        if control and control.pending:
+            group.also = lambda db: self._control(db, unix_s)
         try:
             if group:
                 self._store.write(group)
         except HostError:
+            if control:
+                control.undone()
             self._store.load(self.kids.values())
             for source, state in before:
                 source.numbering.restore(state)
             raise
         self._counts = {}
         taken.readings = len(group.readings)
+        if control:
+            taken.answers = control.committed()
+            if self._want_events:
+                taken.events += control.events
+            control.events = []
         return taken
+
+    def _control(self, db: sqlite3.Connection, unix_s: float) -> None:
+        assert self._controller is not None
+        self._controller.decide(db, unix_s)
+        for name in self._controller.counts:
+            self._group.count(name)
 
     def _judge(self, items: Iterable[Item]) -> None:
         for source, at_s, proto, body in items:
             if proto == PROTO_MESSAGE:
                 self._message(source, at_s, body)
             elif proto == PROTO_FRAME:
-                self._frame(source, at_s, body, None, None)
+                self._frame(source, at_s, body, None, None, None)
             elif proto == OPENED:
                 source.opened()
             elif proto == COUNT:
@@ -147,8 +176,16 @@ class Receiver:
             return
         if message[0] == HELLO and self._hello(source, at_s, message):
             return
+        if message[0] == SENT and self._sent(message):
+            return
         # From a newer firmware, an answer that nobody waits for, or badly made.
         self._group.count("line_message" if message[0] in (HEARD, HELLO) else "line_unknown")
+
+    def _sent(self, message: list[Any]) -> bool:
+        if self._controller is None or len(message) < 3 or not (type(message[1]) is int and type(message[2]) is str):
+            return False
+        self._controller.sent(message[1], message[2])
+        return True
 
     def _hello(self, source: Source, at_s: float, message: list[Any]) -> bool:
         if len(message) < 7 or not type(message[4]) is type(message[5]) is type(message[6]) is int:
@@ -170,11 +207,13 @@ class Receiver:
             self._group.count("line_resent")
         else:
             self._group.links[source.board] = b""
-            self._frame(source, source.clock.heard(t_ms, at_s), frame, rssi_dbm, snr_x4)
+            self._frame(source, source.clock.heard(t_ms, at_s), frame, rssi_dbm, snr_x4, t_ms)
         return True
 
-    def _frame(self, source: Source, mono_s: float, frame: bytes, rssi_dbm: int | None, snr_x4: int | None) -> None:
-        """One frame whose reception ended at `mono_s`."""
+    def _frame(  # noqa: PLR0917 - a message's parts
+        self, source: Source, mono_s: float, frame: bytes, rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None
+    ) -> None:
+        """One frame whose reception ended at `mono_s`, on the board's clock at `t_ms`."""
         try:
             accepted = authenticate(self.kids, frame)
         except WireError as refused:
@@ -204,6 +243,9 @@ class Receiver:
             unix_ms = max(unix_ms - 1000 * known[AGE], _EARLIEST_MS)
         if ERROR in known:
             self._device_error(kid, known[ERROR])
+        if self._controller and t_ms is not None:
+            left_s = mono_s + ANSWER_MS / 1000 - self._mono_s
+            self._controller.heard(Heard(source, kid, piv, known, t_ms, left_s))
         how = (heard_ms, rssi_dbm, snr_x4, source.board)
         entries = accepted.entries
         if len(entries) == 1 and not kid.recovered:

@@ -87,12 +87,13 @@ class Group:
     kids: set[Kid] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     links: dict[str, bytes] = field(default_factory=dict)
+    also: Callable[[sqlite3.Connection], None] | None = None  # more work in the same transaction, before all other
 
     def count(self, name: str, n: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + n
 
     def __bool__(self) -> bool:
-        return bool(self.readings or self.kids or self.counts or self.links)
+        return bool(self.readings or self.kids or self.counts or self.links or self.also)
 
 
 class Tally(NamedTuple):
@@ -208,6 +209,8 @@ class Store:
         self._transaction(lambda: self._write(group), "heard", must=False)
 
     def _write(self, group: Group) -> None:
+        if group.also:
+            group.also(self._db)
         many = self._db.executemany
         if group.readings and group.boot is None:
             many(f"INSERT INTO reading ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", group.readings)
@@ -220,6 +223,10 @@ class Store:
             many("INSERT INTO counter VALUES (?,?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n", group.counts.items())
         if group.links:
             many("INSERT OR REPLACE INTO link VALUES (?,?)", group.links.items())
+
+    def within(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
+        """Run `work` as one transaction of its own."""
+        return self._transaction(lambda: work(self._db), point)
 
     def date(self, boot: str, unix_minus_mono_ms: int) -> int:
         """The clock was set: date what this boot heard before. Returns how many readings may now leave."""

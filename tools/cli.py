@@ -26,6 +26,7 @@ class Lazy(NamedTuple):
 COMMANDS = {
     "twin": Lazy("tools.twin.command:twin", "twin", "Run a simulated town: real firmware, daemon and broker."),
     "gateway": Lazy("gateway.command:gateway", "gateway", "Run or look at the gateway's daemon."),
+    "command": Lazy("tools.diag.orders:command", "gateway", "Ask a board for something: interval, settings, restart."),
     "check": Lazy("tools.check:check", "gateway", "Check boards.yaml and name every fault with its line."),
     "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board."),
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),

@@ -8,6 +8,7 @@ from typing import Any
 
 from firmware.wire.host.hdlc import Decoder
 
+ANSWER_MAX = 128
 _TAG = 8
 _SEEN = struct.Struct(f">I{_TAG}s")
 _BOARD_KEEPS = 64  # frames that are not handled, which it sends again after a hello
@@ -145,11 +146,15 @@ class BoardClock:
 class Source:
     """One serial line: `board` by its name, `airtime_ms` of a frame of n bytes in its plan (wired: none).
 
+    wired: the board at the end of the line is no bridge. answer_max: bytes of a frame that goes down this way.
+
     `feed` belongs to whoever reads the port, all the rest to the receiver.
     """
 
     def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0, seen: bytes = b"") -> None:
         self.board = board
+        self.wired = False
+        self.answer_max = ANSWER_MAX
         self.decoder = Decoder()
         self.numbering = Numbering(seen)
         self.clock = BoardClock()

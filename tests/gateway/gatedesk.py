@@ -63,24 +63,45 @@ def frame(n, piv, payload):
 
 
 class Files:
-    """Folder of a gateway; change `text` or `keys` before `write`."""
+    """Folder of a gateway; change `text`, `keys` or `role` before `write`."""
+
+    role = "reader"
 
     def __init__(self, folder, ports, broker=None, upstream="batch_age_s = 0.2", gateway=""):
         self.folder = folder
         self.config = folder / "gateway.toml"
         self.store = folder / "store.db"
         self.keys = {f"{n:04x}": {"k_up": keys(n).k_up.hex(), "iv": keys(n).iv.hex()} for n in range(1, NODES + 1)}
+        self.nodes = {n: [f"{n:04x}"] for n in range(1, NODES + 1)}
         self.text = f'[gateway]\nname = "poste"\n{gateway}\n'
         for board, port in ports.items():
             self.text += f'[[serial]]\nport = "{port}"\nboard = "{board}"\n'
         if broker:
             self.text += f'[[upstream]]\nurl = "{broker}"\n{upstream}\n'
 
+    def controller(self):
+        """Give it the role and the keys to answer with."""
+        self.role = "controller"
+        for kid, held in self.keys.items():
+            held["k_dn"] = keys(int(kid, 16)).k_dn.hex()
+        return self
+
+    def rotate(self):
+        """New key ids for all boards, beside the old ones: board n has kid n + 16."""
+        for n, kids in self.nodes.items():
+            kids.append(f"{n + 16:04x}")
+            made = keys(n + 16)
+            self.keys[kids[-1]] = {"k_up": made.k_up.hex(), "iv": made.iv.hex()}
+        return self.controller()
+
     def write(self, mode=0o600):
-        (self.folder / "boards.yaml").write_text(BOARDS + "".join(NODE.format(n=n) for n in range(1, NODES + 1)))
+        boards = BOARDS.replace("role: reader", f"role: {self.role}")
+        for n, kids in self.nodes.items():
+            boards += NODE.format(n=n).replace(f'"{n:04x}"', ", ".join(f'"{kid}"' for kid in kids))
+        (self.folder / "boards.yaml").write_text(boards)
         self.config.write_text(self.text)
         path = self.folder / "keys.json"
-        path.write_text(json.dumps({"role": "reader", "keys": self.keys}, indent=1))
+        path.write_text(json.dumps({"role": self.role, "keys": self.keys}, indent=1))
         path.chmod(mode)
         return self
 
@@ -150,6 +171,8 @@ class Board:
         self.seq = 0
         self.hellos = 0
         self.mute = False  # answers no hello
+        self.sends = []  # (number, frame, at_ms, radio) that it was given to send
+        self.status = link.OK  # what it says of them
         self._start_s = time.monotonic()
         self._decoder = hdlc.Decoder()
         self._lock = threading.Lock()
@@ -228,6 +251,10 @@ class Board:
                 self.handled.append(message[1])
                 for seq in [s for s in self.waiting if s <= message[1]]:
                     del self.waiting[seq]
+            elif message[0] == link.SEND:
+                self.sends.append((*message[1:5], len(self.handled)))
+                with contextlib.suppress(OSError):
+                    os.write(self._master, link.sent(message[1], self.status, 185_000))
             elif message[0] == link.HELLO and not self.mute:
                 self.hellos += 1
                 with contextlib.suppress(OSError):

@@ -24,14 +24,14 @@ _TAIL = 3000
 
 
 def write_keys(path: Path, secrets: Mapping[str, str]) -> None:
-    """keys.json of a reader, mode 0600, from `{kid: secret}`, both hexadecimal."""
+    """keys.json of a controller, mode 0600, from `{kid: secret}`, both hexadecimal."""
     keys = {}
     for kid, secret in secrets.items():
         made = derive(bytes.fromhex(secret), bytes.fromhex(kid))
-        keys[kid] = {"k_up": made.k_up.hex(), "iv": made.iv.hex(), "k_hop": made.k_hop.hex()}
+        keys[kid] = {"k_up": made.k_up.hex(), "iv": made.iv.hex(), "k_hop": made.k_hop.hex(), "k_dn": made.k_dn.hex()}
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"role": "reader", "keys": keys}, file)
+        json.dump({"role": "controller", "keys": keys}, file)
 
 
 def write_config(path: Path, gateway: str, inventory: Path, ports: Mapping[str, str], broker: str) -> None:

@@ -21,6 +21,11 @@ POINTS = {
     "sent": "the broker has acknowledged, and the transaction that marks it is open",
     "sent-done": "marked, and not yet known to the batcher",
 }
+# Moments of a controller, which come only where a board asks.
+ANSWERS = {
+    "counted": "the generation beside the store is written, and no bridge has the answer",
+    "given": "the line has the answer, and the uplink is not acknowledged",
+}
 
 
 def _deadly(where: str, n: int) -> Callable[[str], None]:
@@ -40,6 +45,9 @@ def arm(where: str, n: int) -> None:
     """Let every Store of this process die at its n-th `where`."""
     from gateway import store  # noqa: PLC0415 - not before the arguments are read
 
+    if where in ANSWERS:
+        _arm_answers(where, _deadly(where, n))
+        return
     original = store.Store.__init__
 
     @functools.wraps(original)
@@ -49,11 +57,31 @@ def arm(where: str, n: int) -> None:
     store.Store.__init__ = patched  # type: ignore[method-assign]
 
 
+def _arm_answers(where: str, point: Callable[[str], None]) -> None:
+    from gateway import daemon, downlink  # noqa: PLC0415
+
+    committed, answer = downlink.Controller.committed, daemon.Daemon._answers
+
+    def counted(self: downlink.Controller) -> list[downlink.Answer]:
+        made = committed(self)
+        if made:
+            point("counted")
+        return made
+
+    def given(self: daemon.Daemon, taken: Any, openings: Any) -> None:
+        answer(self, taken, openings)
+        if taken.answers:
+            point("given")
+
+    downlink.Controller.committed = counted  # type: ignore[method-assign]
+    daemon.Daemon._answers = given  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Arm, then become the daemon."""
     where, _, n = sys.argv.pop(1).partition(":")
-    if where not in POINTS:
-        sys.exit(f"unknown moment {where}; known: {', '.join(POINTS)}")
+    if where not in POINTS | ANSWERS:
+        sys.exit(f"unknown moment {where}; known: {', '.join(POINTS | ANSWERS)}")
     arm(where, int(n))
     from gateway.command import main as daemon  # noqa: PLC0415
 

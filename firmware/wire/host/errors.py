@@ -20,5 +20,6 @@ FRAME_ERRORS = (
 HOST_ERRORS = (
     "no_port", "port_busy", "disk_full", "disk_error", "bad_store", "bad_config", "bad_inventory", "broker_refused",
     "mismatch", "ambiguous", "no_device", "transfer", "bad_keys", "test_key", "timeout", "unknown_board",
-    "bad_release", "device_fault", "missing_tool", "compile", "unexpected",
+    "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
+    "unknown_command", "no_store",
 )  # fmt: skip

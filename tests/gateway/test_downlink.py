@@ -1,0 +1,478 @@
+"""The controller without a process: what is answered, once, and what never is."""
+
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import gatedesk as desk
+import pytest
+from examples import examples
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from test_receive import MONO_S, UNIX_S, Bench
+
+from firmware.wire import cbor, link
+from firmware.wire.downlink import accept_downlink
+from firmware.wire.errors import WireError
+from firmware.wire.frame import parse
+from gateway.commands import Queue
+from gateway.downlink import Controller
+from gateway.errors import HostError
+from gateway.ingress.source import Source
+from gateway.receive import Receiver
+from gateway.store import SCHEMA, Kid, Store
+
+
+class Desk(Bench):
+    """Two boards behind a bridge and one on a cable, and a controller; `given`: (number, frame, at_ms) handed over."""
+
+    KIDS = (1, 2, 3)
+
+    def __init__(self, folder, kids=KIDS, **options):
+        self.kids = kids
+        self.folder = folder
+        self.given = []
+        self.events_said = []
+        self.wire_seq = 0
+        super().__init__(folder, events=True, **options)
+        self.hello()
+
+    def open(self):
+        if self.store:
+            self.store.close()
+        self.store = Store(self.path)
+        self.source = Source("bridge", seen=self.store.links().get("bridge", b""))
+        self.cable = Source("bin-3", seen=self.store.links().get("bin-3", b""))
+        self.cable.wired = True
+        kids = [Kid(desk.keys(n), f"bin-{n % 16}") for n in self.kids]
+        self.controller = Controller(self.store, self.folder / "store.db.answers", kids)
+        sources = [self.source, self.cable]
+        self.receiver = Receiver(self.store, kids, sources, "boot-1", True, controller=self.controller)
+        return self
+
+    def queue(self, unix_s=UNIX_S):
+        return Queue(self.path, lambda: unix_s)
+
+    def add(self, n, payload, what="", expires_s=1000, unix_s=UNIX_S):
+        queue = self.queue(unix_s)
+        try:
+            return queue.add(f"bin-{n}", what or str(payload), cbor.dumps(payload), expires_s).id
+        finally:
+            queue.close()
+
+    def state(self, ident):
+        queue = self.queue()
+        try:
+            found = queue.get(ident)
+            return found.state, found.note
+        finally:
+            queue.close()
+
+    def up(self, n, piv, payload=None, *, late_s=0.0, unix_s=UNIX_S):
+        """One uplink of board n; returns what was handed over for it."""
+        frame = desk.frame(n, piv, {3: 5} | ({-5: True} if payload is None else payload))
+        if n == 3:
+            self.wire_seq += 1
+            data = link.heard(self.wire_seq, frame, None, None, int(MONO_S * 1000))
+            items = [(self.cable, MONO_S, proto, body) for proto, body in self.cable.feed(data)]
+            taken = self.receiver.take(items, unix_s, MONO_S)
+        else:
+            self.seq += 1
+            data = link.heard(self.seq, frame, -101, 22, int((MONO_S - late_s) * 1000))
+            items = [(self.source, MONO_S, proto, body) for proto, body in self.source.feed(data)]
+            taken = self.receiver.take(items, unix_s, MONO_S)
+        return self.took(taken)
+
+    def took(self, taken):
+        self.events_said += taken.events
+        new = [(answer.number, answer.frame, answer.at_ms) for answer in taken.answers]
+        self.given += new
+        return new
+
+    def says(self, number, status):
+        """The bridge's word on an answer."""
+        return self.line(link.sent(number, status, 185_000))
+
+    def opened(self, n, piv, frame):
+        """What the board reads of it."""
+        return accept_downlink(desk.keys(n), frame, piv)
+
+
+@pytest.fixture
+def controller(tmp_path):
+    return Desk(tmp_path)
+
+
+def test_a_question_is_answered_with_the_time_at_its_exact_moment(controller):
+    ((number, frame, at_ms),) = controller.up(1, 7)
+    assert at_ms == int(MONO_S * 1000) + 1000
+    assert controller.opened(1, 7, frame) == {-1: int(UNIX_S) + 1}
+    assert controller.up(1, 8, {}) == []  # no question
+    assert controller.up(2, 1, {-5: False}) == []
+    controller.says(number, "ok")
+    db = controller.store._db
+    assert db.execute("SELECT kid, piv, frame, number, status FROM downlink").fetchall() == [(b"\0\1", 7, frame, number, "ok")]
+    assert json.loads((controller.folder / "store.db.answers").read_text()) == {"generation": 1, "kids": ["0001"]}
+    assert [e["ev"] for e in controller.events_said if e["ev"] == "answer"] == ["answer"]
+
+
+def test_without_a_date_an_answer_is_an_empty_map(controller):
+    ((_, frame, _),) = controller.up(1, 1, unix_s=5.0)
+    assert controller.opened(1, 1, frame) == {}
+    ident = controller.add(1, {}, "time")
+    ((_, frame, _),) = controller.up(1, 2, unix_s=5.0)
+    assert controller.opened(1, 2, frame) == {}
+    assert controller.state(ident)[0] == "waiting"
+    ((_, frame, _),) = controller.up(1, 3)
+    assert controller.opened(1, 3, frame) == {-1: int(UNIX_S) + 1, -12: ident}
+
+
+def test_a_zero_of_the_bridges_clock_is_not_now(controller):
+    controller.source.opened()
+    controller.hello(t_ms=(1 << 32) - 1000)
+    frame = desk.frame(1, 1, {3: 5, -5: True})
+    data = link.heard(1, frame, -101, 22, (1 << 32) - 1000)
+    items = [(controller.source, MONO_S, proto, body) for proto, body in controller.source.feed(data)]
+    ((_, _, at_ms),) = controller.took(controller.receiver.take(items, UNIX_S, MONO_S))
+    assert at_ms == 1
+
+
+def test_late_uplinks_and_copies_are_not_answered(controller):
+    assert controller.up(1, 1, late_s=0.97) == []
+    assert len(controller.up(1, 2, late_s=0.9)) == 1
+    assert controller.up(1, 2) == []  # a copy
+    assert controller.books[1]["answer_late"] == 1
+    assert controller.books[0]["0001"].duplicates == 1
+
+
+def test_commands_go_one_by_one_and_their_results_are_kept(controller):
+    first, second = controller.add(1, {-2: 600}), controller.add(1, {-14: [3, "empty_mm", 1400]})
+    ((_, frame, _),) = controller.up(1, 1)
+    assert controller.opened(1, 1, frame) == {-1: int(UNIX_S) + 1, -2: 600, -3: True, -12: first}
+    assert controller.state(first) == ("sent", "")
+    ((_, frame, _),) = controller.up(1, 2)  # the answer was lost: the same again, under another PIV
+    assert controller.opened(1, 2, frame)[-12] == first
+    ((_, frame, _),) = controller.up(1, 3, {-5: True, -12: first, -13: 0})
+    assert controller.opened(1, 3, frame) == {-1: int(UNIX_S) + 1, -12: second, -14: [3, "empty_mm", 1400]}
+    assert controller.state(first) == ("done", "")
+    assert controller.up(1, 4, {-12: second, -13: 61}) == []  # told, and nothing asked
+    assert controller.state(second) == ("refused", "order_value")
+    ((_, frame, _),) = controller.up(1, 5)
+    assert -12 not in controller.opened(1, 5, frame)
+    assert controller.up(2, 1, {-12: first, -13: 61}) == []  # another board says so
+    assert controller.state(first) == ("done", "")
+
+
+def test_a_command_on_trial_is_not_sent_again(controller):
+    ident = controller.add(1, {-14: [4, 868_300_000, 9, 125_000, 5, 14]})
+    controller.up(1, 1)
+    ((_, frame, _),) = controller.up(1, 2, {-5: True, -12: ident})
+    assert controller.opened(1, 2, frame) == {-1: int(UNIX_S) + 1}
+    assert controller.state(ident) == ("sent", "on trial")
+    controller.up(1, 3, {-5: True, -12: ident, -13: 62})
+    assert controller.state(ident) == ("refused", "order_failed")
+
+
+def test_what_the_bridge_does_not_send_waits_for_the_next_uplink(controller):
+    ident = controller.add(1, {-2: 600})
+    for piv, status in enumerate(("late", "busy", "duty", "radio_tx"), 1):
+        ((number, frame, _),) = controller.up(1, piv)
+        assert controller.opened(1, piv, frame)[-12] == ident
+        controller.says(number, status)
+        assert controller.state(ident) == ("waiting", f"not sent: {status}")
+        controller.says(number, "ok")  # said twice: the first word counts
+        assert controller.state(ident)[0] == "waiting"
+    controller.says(99, "late")
+    assert {name: n for name, n in controller.books[1].items() if name.startswith("answer_")} == {
+        "answer_late": 1, "answer_busy": 1, "answer_duty": 1, "answer_radio_tx": 1
+    }  # fmt: skip
+
+
+def test_expired_and_cancelled_commands_are_not_sent(controller):
+    short, gone, good = controller.add(1, {-2: 60}, expires_s=10), controller.add(1, {-2: 61}), controller.add(1, {-2: 62})
+    queue = controller.queue()
+    assert queue.cancel(gone).state == "cancelled"
+    assert [c.id for c in queue.newest("bin-1")] == [short, gone, good]
+    assert [c.id for c in queue.newest(limit=2)] == [gone, good]
+    with pytest.raises(HostError, match="unknown_command"):
+        queue.get(99)
+    queue.close()
+    ((_, frame, _),) = controller.up(1, 1, unix_s=UNIX_S + 11)
+    assert controller.opened(1, 1, frame)[-2] == 62
+    assert controller.state(short) == ("expired", "the board never asked")
+    assert ("expired", short) in [(e["state"], e["command"]) for e in controller.events_said if e["ev"] == "command"]
+
+
+def test_a_board_on_a_cable_is_answered_over_it_and_needs_not_ask(controller):
+    assert controller.up(3, 1, {}) == []
+    ident = controller.add(3, {-14: [1]})
+    ((_, frame, at_ms),) = controller.up(3, 2, {})
+    assert at_ms == 0
+    assert controller.opened(3, 2, frame) == {-1: int(UNIX_S), -12: ident, -14: [1]}
+
+
+def test_a_low_rate_answer_has_at_most_fifty_bytes(controller):
+    controller.source.answer_max = 50
+    long = controller.add(1, {-14: [3, "a_long_name_indeed", 1, "another_name_too", 2]})
+    fits = controller.add(1, {-14: [3, "leave_nt", 1500, "enter_nt", 2500]})
+    ((_, frame, _),) = controller.up(1, 1)
+    assert len(frame) <= 50
+    assert controller.opened(1, 1, frame)[-12] == fits
+    assert controller.state(long) == ("refused", "does not fit into 50 bytes")
+
+
+def test_a_failed_transaction_hands_nothing_over(controller):
+    ident = controller.add(1, {-2: 600})
+    full = sqlite3.OperationalError("full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def point(name):
+        raise full
+
+    frame = desk.frame(1, 1, {3: 5, -5: True})
+    data = link.heard(1, frame, -101, 22, int(MONO_S * 1000))
+    items = [(controller.source, MONO_S, proto, body) for proto, body in controller.source.feed(data)]
+    controller.store._point = point
+    with pytest.raises(HostError, match="disk_full"):
+        controller.receiver.take(items, UNIX_S, MONO_S)
+    assert controller.state(ident) == ("waiting", "")
+    assert controller.store._db.execute("SELECT count(*) FROM downlink").fetchone() == (0,)
+    controller.store._point = lambda name: None
+    ((_, frame, _),) = controller.took(controller.receiver.take(items, UNIX_S + 1, MONO_S))
+    assert controller.opened(1, 1, frame)[-12] == ident
+
+
+def test_a_count_that_cannot_be_written_keeps_the_answer_back_for_ever(controller, monkeypatch):
+    ident = controller.add(1, {-2: 600})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda self, other: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert controller.up(1, 1) == []
+    assert controller.up(1, 1) == []
+    ((_, frame, _),) = controller.up(1, 2)
+    assert controller.opened(1, 2, frame)[-12] == ident
+    assert controller.open().controller.restored == ""
+
+
+def _copy(desk_, name):
+    """A backup of the store."""
+    path = desk_.folder / name
+    with sqlite3.connect(path) as copy:
+        desk_.store._db.backup(copy)
+    copy.close()
+    return path
+
+
+def _restore(desk_, path):
+    desk_.store.close()
+    desk_.store = None
+    for end in ("", "-wal", "-shm"):
+        Path(f"{desk_.path}{end}").unlink(missing_ok=True)
+    desk_.path.write_bytes(path.read_bytes())
+
+
+@pytest.mark.produces("restored")
+@pytest.mark.parametrize("beside", ["kept", "missing", "damaged"])
+def test_a_restored_store_answers_nobody_until_the_keys_are_changed(controller, beside):
+    file = controller.folder / "store.db.answers"
+    controller.up(1, 1)
+    backup = _copy(controller, "backup.db")
+    controller.up(1, 2)
+    controller.up(2, 5)
+    _restore(controller, backup)
+    if beside == "missing":
+        file.unlink()
+    elif beside == "damaged":
+        file.write_text("{")
+    controller.kids = (1, 3)  # an older keys.json: the file knows that 0002 was answered too
+    controller.open().hello()
+    assert controller.controller.restored
+    assert controller.up(1, 2) == [] == controller.up(1, 3)
+    assert controller.books[1]["answer_withheld"] == 2
+    controller.kids = (1, 2, 3, 17)
+    controller.open().hello()
+    assert controller.controller.restored == ""
+    assert controller.up(1, 9) == [] == controller.up(3, 9)
+    if beside == "kept":
+        assert controller.up(2, 9) == []
+    ((_, frame, _),) = controller.up(17, 1)
+    assert controller.opened(17, 1, frame) == {-1: int(UNIX_S) + 1}
+
+
+def test_the_count_beside_the_store_is_what_finds_the_backup_out(controller):
+    """Put back with the store, it knows no better: the same (kid, PIV) is sealed again. This is what it guards against."""
+    file = controller.folder / "store.db.answers"
+    backup, count = _copy(controller, "backup.db"), file.read_bytes()
+    ((_, first, _),) = controller.up(1, 1)
+    _restore(controller, backup)
+    file.write_bytes(count)
+    controller.open().hello()
+    ((_, second, _),) = controller.up(1, 1, unix_s=UNIX_S + 60)
+    assert parse(first).piv == parse(second).piv
+    assert first != second
+
+
+def test_a_store_of_the_first_version_is_moved_on(tmp_path):
+    path = tmp_path / "store.db"
+    db = sqlite3.connect(path)
+    db.executescript((SCHEMA / "001.sql").read_text())
+    db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 1, 2, 3, 4)")
+    db.execute("INSERT INTO reading VALUES (NULL, x'0001', 7, 0, 0, 1, 1, NULL, NULL, 'bridge', x'a0', x'00')")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    with pytest.raises(HostError, match="no_store"):
+        Queue(path)
+    store = Store(path)
+    assert store._db.execute("PRAGMA user_version").fetchone() == (len(list(SCHEMA.glob("*.sql"))),)
+    assert [row.piv for row in store.rows(0, 10)] == [7]
+    assert store._db.execute("SELECT generation FROM controller").fetchone() == (0,)
+    Queue(path).close()
+
+
+CRASHES = ("", "", "", "heard", "heard-done")
+
+
+class Machine(RuleBasedStateMachine):
+    """Boards that ask, answers that get lost, bridges that refuse, crashes at any point, restores, new keys."""
+
+    @initialize(data=st.data())
+    def begin(self, data):
+        memory = Path("/dev/shm")  # nothing here is about syncs
+        self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.desk = Desk(Path(self.folder.name), (1, 2, 3))
+        self.base = {n: n for n in (1, 2, 3)}  # board -> the number of its key id
+        self.pivs = dict.fromkeys((1, 2, 3), 0)
+        self.open = dict.fromkeys((1, 2, 3))  # board -> (id, result) that it tells
+        self.done = {}  # (board, id) -> how often its effect happened
+        self.effects = {}
+        self.bytes = {}  # (kid, piv) -> every answer that was handed over or logged
+        self.heard = []
+        self.backup = None
+        self.now_s = UNIX_S
+
+    def teardown(self):
+        if hasattr(self, "desk"):
+            self.desk.store.close()
+            self.folder.cleanup()
+
+    def _give(self, n, frame, lost):
+        kid, head = self.base[n], parse(frame)
+        assert self.bytes.setdefault((head.kid, head.piv), frame) == frame
+        if lost:
+            return
+        try:
+            answer = accept_downlink(desk.keys(kid), frame, self.pivs[n])
+        except WireError as error:
+            assert error.name == "stale"  # noqa: PT017 - an answer to a frame that was played back
+            return
+        self.open[n] = None
+        if -12 in answer:
+            ident = answer[-12]
+            if (n, ident) not in self.done:
+                self.done[n, ident] = 0 if ident % 3 else 61
+                self.effects[n, ident] = self.effects.get((n, ident), 0) + 1
+            self.open[n] = (ident, self.done[n, ident])
+
+    @rule(n=st.sampled_from((1, 2, 3)), asks=st.booleans(), lost=st.booleans(), crash=st.sampled_from(CRASHES))
+    def uplink(self, n, asks, lost, crash):
+        self.pivs[n] += 1
+        payload = {-5: True} if asks or self.open[n] else {}
+        if self.open[n]:
+            payload |= {-12: self.open[n][0], -13: self.open[n][1]}
+        kid = self.base[n]
+        self.heard.append((n, kid, self.pivs[n], payload))
+        for frame in self._up(kid, self.pivs[n], payload, crash):
+            self._give(n, frame, lost)
+
+    def _up(self, kid, piv, payload, crash=""):
+        self.now_s += 7
+        if crash:
+            self.desk.store._point = lambda name: self._die(name, crash)
+        try:
+            given = self.desk.up(kid, piv, payload, unix_s=self.now_s)
+        except Dead:
+            self.desk.given.clear()
+            self.desk.open().hello()
+            return []
+        self.desk.store._point = lambda name: None
+        return [frame for _, frame, _ in given]
+
+    def _die(self, name, crash):
+        if name == crash:
+            raise Dead
+
+    @precondition(lambda self: self.heard)
+    @rule(data=st.data())
+    def played_back(self, data):
+        n, kid, piv, payload = data.draw(st.sampled_from(self.heard))
+        for frame in self._up(kid, piv, payload):
+            self._give(n, frame, True)
+
+    @rule(n=st.sampled_from((1, 2, 3)), expires_s=st.sampled_from((5, 1000)))
+    def command(self, n, expires_s):
+        self.desk.add(n, {-2: 600}, expires_s=expires_s, unix_s=self.now_s)
+
+    @rule(pick=st.integers(0, 30))
+    def cancel(self, pick):
+        queue = self.desk.queue(self.now_s)
+        found = queue.newest()
+        if found:
+            queue.cancel(found[pick % len(found)].id)
+        queue.close()
+
+    @precondition(lambda self: self.desk.given)
+    @rule(data=st.data(), status=st.sampled_from(("ok", "late", "busy", "duty")))
+    def bridge(self, data, status):
+        number, _, _ = data.draw(st.sampled_from(self.desk.given))
+        self.desk.took(self.desk.says(number, status))
+
+    @rule()
+    def restart(self):
+        self.desk.open().hello()
+
+    @rule()
+    def back_up(self):
+        self.backup = _copy(self.desk, "backup.db")
+
+    @precondition(lambda self: self.backup)
+    @rule()
+    def restore(self):
+        self._logged()
+        _restore(self.desk, self.backup)
+        self.desk.open().hello()
+
+    @rule(n=st.sampled_from((1, 2)))
+    def rotate(self, n):
+        if self.base[n] > 200:
+            return
+        self.base[n] += 16
+        self.pivs[n] = 0
+        self.desk.kids = (*self.desk.kids, self.base[n])
+        self.desk.open().hello()
+
+    def _logged(self):
+        for kid, piv, frame in self.desk.store._db.execute("SELECT kid, piv, frame FROM downlink"):
+            assert self.bytes.setdefault((kid, piv), frame) == frame
+
+    @invariant()
+    def no_nonce_twice(self):
+        if hasattr(self, "desk"):
+            self._logged()
+
+    @invariant()
+    def done_is_done(self):
+        if not hasattr(self, "desk"):
+            return
+        assert all(n == 1 for n in self.effects.values())
+        for board, ident, state, result in self.desk.store._db.execute("SELECT board, id, state, result FROM command"):
+            if state in ("done", "refused"):
+                assert self.done.get((int(board[4:]), ident)) == result
+
+
+class Dead(BaseException):
+    """The process is gone."""
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = examples(25)
