@@ -1,18 +1,20 @@
-"""The launcher: all that is source on a board. Loads the slot and runs the application of the board's role."""
+"""The launcher: all that is source on a board. Arms the watchdog, climbs the ladder; whatever falls down becomes a reset."""
 
+import machine
 import sys
 import time
 
-sys.path.insert(0, "/a")
-
-while True:
+dog = machine.WDT(timeout=8000)
+try:
     try:
-        for name in open("/a/modules"):  # what others import comes first: a board's stack is 33 calls deep
-            __import__(name.strip())
-        role = __import__("firmware.node.config", None, None, ("load",)).load("/")["role"]
-        __import__("firmware.%s.app" % role, None, None, ("run",)).run()
-    except KeyboardInterrupt:
-        break  # to the REPL
+        import ladder
+
+        ladder.climb(dog)
     except Exception as error:
         sys.print_exception(error)
-        time.sleep(10)
+        for _ in range(10):  # a crash loop must not break the law of the air
+            dog.feed()
+            time.sleep(1)
+        machine.reset()
+except KeyboardInterrupt:  # to the REPL, which nobody resets meanwhile
+    timer = machine.Timer(0 if sys.platform == "esp32" else -1, period=1000, callback=lambda timer: dog.feed())

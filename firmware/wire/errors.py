@@ -9,8 +9,9 @@ CODES = (
     "1 sensor_silent 2 sensor_checksum 3 sensor_range 4 sensor_id 5 sensor_bus 6 sensor_power_on "
     "10 radio_absent 11 radio_busy 12 radio_tx 13 radio_duty "
     "20 store 21 queue_full 22 counter 30 config 31 identity 32 config_older 33 state_lost "
-    "36 task_late 40 exception "
+    "34 quarantine 35 safe_mode 36 task_late 37 watchdog 40 exception "
     "50 update_signature 51 update_release 52 update_board 53 update_bytecode 54 update_damaged 55 update_room "
+    "56 update_reverted "
     "60 order_unknown 61 order_value 62 order_failed "
     "63 console_auth 64 console_rate 65 console_request"
 )

@@ -69,7 +69,8 @@ def flashed(name: str, folder: Path, **changes: object) -> tuple[str, int]:
     if config["kid"]:
         write_files(counter_files(config["kid"]), folder)
     (folder / "secret.json").write_text(json.dumps({"kid": config["kid"], "secret": "5a" * 16, "uid": "0a0b0c0d"}))
-    return board.role, sum(len(data) for file, data in files.items() if file.endswith(".mpy"))
+    slot = [data for file, data in files.items() if file.startswith("a/") and file.endswith(".mpy")]
+    return board.role, sum(map(len, slot))
 
 
 def board_cost(name: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The board's own files, its identity, and the launcher that survives what is wrong with them."""
+"""The board's own files, and its identity."""
 
 import re
 from pathlib import Path
@@ -132,40 +132,6 @@ for changes in ({"service": "bagpipe"}, {"sensors": {"distance": {"driver": "rul
     assert "(1, 4028)" in out.splitlines()[0]
     assert out.splitlines()[0] == out.splitlines()[1]
     assert out.splitlines()[0].count("(-7, 30)") == 2
-
-
-def test_the_launcher_tries_again_prints_the_fault_and_ends_by_ctrl_c(desk):
-    out = desk(
-        """
-import firmware.node.app
-import firmware.node.config
-runs = []
-def app(root="/"):
-    runs.append(now_ms())
-    if len(runs) == 1:
-        raise DeviceError("identity", "the chip is of another board")
-    if len(runs) == 2:
-        raise MemoryError
-    raise KeyboardInterrupt
-firmware.node.app.run = app
-os.umount("/")                       # the host's files: from here on / is the board's
-mount_point = RamDisk()
-mount(mount_point, True)
-flash(config())
-os.mkdir("/f/a")
-with open("/f/a/modules", "w") as file:
-    file.write("firmware.wire.errors\\nfirmware.node.app\\n")
-os.umount("/f")
-os.mount(os.VfsLfs2(mount_point.power, progsize=256), "/")
-exec(LAUNCHER)
-print([t - runs[0] for t in runs])
-print(sys.path[0])
-""".replace("exec(LAUNCHER)", f"exec({(ROOT / 'firmware/main.py').read_text()!r})")
-    )
-    assert "DeviceError" in out
-    assert "the chip is of another board" in out
-    assert "MemoryError" in out
-    assert out.splitlines()[-2:] == ["[0, 10000, 20000]", "/a"]
 
 
 def test_the_launcher_is_at_most_twenty_lines():

@@ -10,9 +10,10 @@ knows when from the bytes R (running) and I (idle) on the pipe `state`.
 import io
 import json
 import os
+import select
 import sys
 
-SOFT, SOFT_RAW = 42, 43
+SOFT, SOFT_RAW, HARD = 42, 43, 44
 WINDOW = 128
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 
@@ -117,11 +118,57 @@ class Uart(Nothing):
         return 4
 
 
+class Watchdog:
+    """Each feed is a byte W to the host, which bites when none comes in time."""
+
+    def __init__(self, id=0, timeout=5000):
+        self.feed()
+
+    def feed(self):
+        state.write(b"W")
+
+
+class Timer:
+    """A timer whose callback comes while the REPL waits, not while code runs."""
+
+    running = []  # noqa: RUF012 - MicroPython has no typing
+
+    def __init__(self, id=-1, *, period, callback):
+        self.period_ms, self.callback = period, callback
+        self.running.append(self)
+
+    @classmethod
+    def wait(cls, line):
+        """Serve timers until a byte can be read; they are all due together."""
+        while not line.poll(min([timer.period_ms for timer in cls.running] or [-1])):
+            for timer in cls.running:
+                timer.callback(timer)
+
+
+class Words:
+    """Registers that outlive a reset: the watchdog's scratch words in a file of the host's, and its count, which feeds it."""
+
+    LOAD, SCRATCH = 0x40058004, 0x4005800C
+
+    def __getitem__(self, address):
+        words.seek(address - self.SCRATCH)
+        return int.from_bytes(words.read(4), "little")
+
+    def __setitem__(self, address, value):
+        if address == self.LOAD:
+            state.write(b"F")
+            return
+        words.seek(address - self.SCRATCH)
+        words.write(value.to_bytes(4, "little"))
+        words.flush()
+
+
 class Machine:
     UART = Uart
     Pin = ADC = I2C = SPI = SoftSPI = SoftI2C = Nothing
+    WDT, Timer = Watchdog, Timer
     PWRON_RESET, WDT_RESET = 1, 3
-    mem32 = {}  # noqa: RUF012 - MicroPython has no typing
+    mem32 = Words()
 
     @staticmethod
     def unique_id():
@@ -129,12 +176,17 @@ class Machine:
 
     @staticmethod
     def reset_cause():
-        return 1
+        return who["cause"]
+
+    @staticmethod
+    def reset():
+        real_sys.exit(HARD)
 
 
 def read():
     """One byte of the line; a Ctrl-C is one too."""
     try:
+        Timer.wait(line)
         byte = real_sys.stdin.buffer.read(1)
     except KeyboardInterrupt:
         return CTRL_C
@@ -158,7 +210,9 @@ def execute(code, names):
         try:
             state.write(b"R")
             exec(compile(code, "<stdin>", "exec"), names)
-        except SystemExit:
+        except SystemExit as error:
+            if error.args == (HARD,):
+                raise
             said = None
         except BaseException as error:
             text = io.StringIO()
@@ -275,6 +329,8 @@ class Onewire:
 
 
 real_sys = sys
+line = select.poll()
+line.register(sys.stdin, select.POLLIN)
 sys.modules["sys"] = BoardSys()
 sys.modules["machine"] = Machine
 sys.modules["onewire"] = Onewire
@@ -285,6 +341,7 @@ except OSError:
     os.VfsLfs2.mkfs(flash)
     lfs = os.VfsLfs2(flash)
 state = open("/dev/fd/{}".format(who["state"]), "wb")  # noqa: SIM115
+words = open(who["words"], "r+b")  # noqa: SIM115
 os.umount("/")
 os.mount(lfs, "/")
 os.chdir("/")

@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 import tty
 from pathlib import Path
 
@@ -15,24 +17,28 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from mp import micropython  # noqa: E402
 
-SOFT, SOFT_RAW = 42, 43
+SOFT, SOFT_RAW, HARD = 42, 43, 44
 
 
 class PtyBoard:
     """A real MicroPython with a board's console on a pty.
 
     `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
-    distance sensor is plugged in.
+    distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
-                 version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False):  # fmt: skip
+                 version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False,
+                 dog_s=8.0):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
         self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
                     "version": version, "mpy": mpy, "blocks": blocks, "uart": uart}  # fmt: skip
-        self.cut_after, self.deaf = cut_after, deaf
+        self.cut_after, self.deaf, self._dog_s = cut_after, deaf, dog_s
+        self._words = self.image.with_suffix(".words")
+        self._words.write_bytes(bytes(16))
+        self.bites = 0
         self.received = 0
         self.resets = 0
         self.ended = None
@@ -72,10 +78,10 @@ class PtyBoard:
         os.close(self._master)
 
     def _live(self):
-        reset = ""
+        reset, cause, self._fed = "", 1, None
         while not self._closing:
             states, say = os.pipe()
-            who = {**self.who, "reset": reset, "state": say}
+            who = {**self.who, "reset": reset, "state": say, "cause": cause, "words": str(self._words)}
             described = self.image.with_suffix(".json")
             described.write_text(json.dumps(who))
             self.process = subprocess.Popen(
@@ -83,17 +89,35 @@ class PtyBoard:
                 stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
             )  # fmt: skip
             os.close(say)
-            while state := os.read(states, 1):
-                self._running = state == b"R"
-                self._up.set()
+            bitten = self._watch(states)
             os.close(states)
             self._up.clear()
             code = self.process.wait()
-            if code not in (SOFT, SOFT_RAW):
+            if code not in (SOFT, SOFT_RAW, HARD) and not bitten:
                 self.ended = code
                 return
             self.resets += 1
-            reset = "raw" if code == SOFT_RAW else "friendly"
+            if bitten or code == HARD:
+                reset, cause, self._fed = "", 3, None  # this family calls both the watchdog's
+            else:
+                reset = "raw" if code == SOFT_RAW else "friendly"
+
+    def _watch(self, states):
+        # Follow what the process says of itself until its end; True when the watchdog was the end.
+        while True:
+            left_s = None if self._fed is None else max(0.0, self._fed + self._dog_s - time.monotonic())
+            if not select.select([states], [], [], left_s)[0]:
+                self.bites += 1
+                self.process.kill()
+                return True
+            state = os.read(states, 1)
+            if not state:
+                return False
+            if state == b"W" or (state == b"F" and self._fed is not None):
+                self._fed = time.monotonic()
+            elif state in b"RI":
+                self._running = state == b"R"
+                self._up.set()
 
     def _listen(self):
         while not self._closing:

@@ -47,11 +47,11 @@ def test_a_slot_is_bytecode_and_the_second_costs_nothing(town, tmp_path, monkeyp
     files = build.build_slot(board)
     assert files["main.py"] == (ROOT / "firmware/main.py").read_bytes()
     code = {path: data for path, data in files.items() if path.startswith("a/firmware/")}
-    assert set(files) - set(code) == {"main.py", "a/modules"}
+    assert set(files) - set(code) == {"main.py", "ladder.mpy", "rungs.mpy", "a/modules"}
     assert all(path.endswith(".mpy") for path in code)
     assert all(data[:2] == b"M\x06" for data in code.values())
     kept = list((tmp_path / "jourdain/mpy").glob("*.mpy"))
-    assert len(kept) == len(code)
+    assert len(kept) == len(code) + len(build.LADDER)
     build.bytecode.cache_clear()
     monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled again"))
     assert build.build_slot(board) == files

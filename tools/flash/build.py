@@ -25,6 +25,7 @@ from tools.i18n import _
 
 FIRMWARE = Path(firmware.__path__[0])
 SLOT = "a"
+LADDER = ("ladder", "rungs")  # modules beside the slots
 # What the launcher names of a role's folder.
 ENTRIES = ("app", "start")
 # Loaded when they are asked for: the service console and its ops.
@@ -61,15 +62,18 @@ def _roots(board: Board, port: str | None) -> list[str]:
 
 
 def build_slot(board: Board, port: str | None = None) -> dict[str, bytes]:
-    """The application of a board: `main.py`, the slot's bytecode, and the order in which the launcher loads it.
+    """The application of a board: launcher and boot ladder, the slot's bytecode, and the order in which it is loaded.
 
     Raises HostError (compile, missing_tool).
     """
     modules = board_modules(board, port)
     files = {"main.py": (FIRMWARE / "main.py").read_bytes()}
+    for module in LADDER:
+        files[f"{module}.mpy"] = bytecode(module)
     for module in modules:
         files[f"{SLOT}/firmware/{module}.mpy"] = bytecode(module)
     order = load_order(_roots(board, port), modules)
+    order.append(f">firmware.{board.role}.app")
     files[f"{SLOT}/modules"] = "".join(f"{name}\n" for name in order).encode()
     return files
 

@@ -22,6 +22,14 @@ FATAL = ("config", "identity", "state_lost", "counter", "store", "exception")
 BAUD = 115_200
 # Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
 CHUNK = 512
+# A watchdog that the board's own program has armed goes on in the REPL, and no soft reset stops it.
+FEED = """
+import os, sys
+if 'ladder.mpy' in os.listdir('/'):
+    import machine
+    _dog = machine.WDT(timeout=8000)
+    _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=lambda timer: _dog.feed())
+"""
 
 
 class Hello(NamedTuple):
@@ -67,6 +75,7 @@ class Connection:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     self._transport.enter_raw_repl(soft_reset=True, timeout_overall=answer_s)
+                self.run(FEED)
                 return
             except TransportError:
                 continue
