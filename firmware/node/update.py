@@ -185,8 +185,9 @@ class Updater:
         if release < least:
             self._refuse("update_release", "release %d, at least %d is needed" % (release, least))
         free = os.statvfs(self._root)
-        if room and need > free[0] * free[3]:
-            self._refuse("update_room", "%d bytes are needed, %d are free" % (need, free[0] * free[3]))
+        free = free[0] * free[3] if free[3] <= free[2] else 0  # littlefs counts some blocks twice: less than none wraps around
+        if room and need > free:
+            self._refuse("update_room", "%d bytes are needed, %d are free" % (need, free))
         return release
 
     def _need(self, entries):

@@ -11,6 +11,7 @@ BLOCK = 4096
 PAGE = 256
 # What the operation under way leaves behind: nothing of it, its first half, half of it and a torn word, all but its last byte.
 TEARS = ("nothing", "half", "rubbish", "almost")
+OWNERS = ("counter", "queue", "settings")  # what wear is booked to, by words in the path
 
 
 class PowerCut(Exception):  # noqa: N818 - it is none
@@ -20,8 +21,9 @@ class PowerCut(Exception):  # noqa: N818 - it is none
 class RamDisk:
     """Flash of `blocks` blocks. `cut_after` operations from now the power goes, with a tear of TEARS; `full`: all are refused.
 
-    operations: since ever; erases: of each block; overwritten: programs of bytes that were not erased; doing: the operation
-    of the file system that is under way, where it was mounted `watched`; cut_in: that in which the power went last.
+    operations: since ever; erases: of each block; overwritten: programs of bytes that were not erased. Where it was mounted
+    `watched`, doing: the operation of the file system that is under way; cut_in: that in which the power went last; uses:
+    {owner: [writes and removals, pages programmed, blocks erased]}, by words of OWNERS in the file's path.
     """
 
     def __init__(self, blocks=24):
@@ -31,10 +33,16 @@ class RamDisk:
         self.tear = "half"
         self.full = False
         self.operations = 0
-        self.erases = [0] * blocks
         self.overwritten = 0
         self.doing = self.cut_in = ""
+        self.clear()
         self.power = None  # the Power that the mounted file system has
+
+    def clear(self):
+        """Count erases and uses from here on."""
+        self.erases = [0] * self.blocks
+        self.uses = {owner: [0, 0, 0] for owner in OWNERS + ("rest",)}  # noqa: RUF005 - MicroPython
+        self.use = self.uses["rest"]
 
     def alive(self):
         """Raise PowerCut once the power has gone."""
@@ -87,6 +95,7 @@ class Power:
         where, n = block * BLOCK + offset, len(buf)
         if disk.data[where : where + n] != ERASED[:n]:
             disk.overwritten += 1
+        disk.use[1] += -(-n // PAGE)
         return disk.operate(where, buf)
 
     def ioctl(self, op, arg):
@@ -101,6 +110,7 @@ class Power:
             if op == 3:
                 return disk.operate(0, b"")
             disk.erases[arg] += 1
+            disk.use[2] += 1
             return disk.operate(arg * BLOCK, ERASED)
         return 0
 
@@ -120,8 +130,21 @@ class Watched:
         self._disk.doing = name
         return fn
 
+    def _use(self, doing, path, changes):
+        disk = self._disk
+        disk.doing = doing
+        disk.use = disk.uses["rest"]
+        for owner in OWNERS:
+            if owner in path:
+                disk.use = disk.uses[owner]
+        disk.use[0] += changes
+
+    def remove(self, path):
+        self._use("remove", path, True)
+        self._vfs.remove(path)
+
     def open(self, path, mode):
-        self._disk.doing = "open"
+        self._use("open", path, "r" not in mode)
         return File(self._disk, self._vfs.open(path, mode))
 
 

@@ -31,7 +31,7 @@ t = os.listdir('/')
 t += os.listdir('/state') if 'state' in t else []
 print(json.dumps({
     'platform': sys.platform, 'machine': getattr(i, '_machine', ''), 'version': list(i.version[:3]),
-    'mpy': getattr(i, '_mpy', 0), 'uid': machine.unique_id().hex(), 'free': v[0] * v[3],
+    'mpy': getattr(i, '_mpy', 0), 'uid': machine.unique_id().hex(), 'free': v[0] * v[3] if v[3] <= v[2] else 0,
     'board': c.get('board') if isinstance(c, dict) else None, 'kid': c.get('kid') if isinstance(c, dict) else None,
     'main': 'main.py' in t, 'counters': [n[8:] for n in t if n.startswith('counter-')], 'old': 'config.json' in t,
     'settings': 'settings-0' in t or 'settings-1' in t,
