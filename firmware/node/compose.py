@@ -9,6 +9,7 @@ from firmware.wire.quantities import (
     AGE,
     BATTERY,
     COMMAND,
+    BLOCK,
     FIRMWARE,
     REPEATS,
     RESET_CAUSE,
@@ -52,7 +53,7 @@ def compose(buf, limit, reading, extras, *, before=None, step_s=0):
         if n:
             return n
     # What can wait is left out next, in this order.
-    for key in (None, FIRMWARE, RESET_CAUSE, TIME, RESULT, COMMAND):
+    for key in (None, FIRMWARE, RESET_CAUSE, BLOCK, TIME, RESULT, COMMAND):
         payload.pop(key, None)
         n = _fits(buf, limit, payload)
         if n:

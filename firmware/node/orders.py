@@ -8,7 +8,7 @@ import asyncio
 
 from firmware.wire.downlink import accept_downlink
 from firmware.wire.errors import DeviceError, WireError, const
-from firmware.wire.quantities import COMMAND, INTERVAL, MORE, ORDER, TIME
+from firmware.wire.quantities import BLOCK, COMMAND, INTERVAL, MORE, ORDER, TIME
 
 from . import config as configuration, plan as law, settings
 
@@ -87,6 +87,8 @@ class Orders:
         if TIME in answer:
             uptime = self._app.board.uptime
             uptime.ahead_s = answer[TIME] - uptime.ms() // 1000
+        if BLOCK in answer and uplink.block and self.changed.get("update"):
+            await self._block(answer[BLOCK])
         if COMMAND in answer or INTERVAL in answer or ORDER in answer:
             await self.apply(answer.get(COMMAND), answer)
         if self._dirty:
@@ -251,8 +253,19 @@ class Orders:
         self.changed["plan"] = new
 
     def _update(self, rest):
-        try:
-            from .update import begin  # type: ignore[attr-defined]
-        except ImportError:
-            raise DeviceError("order_failed", "this firmware takes no update by radio")
-        begin(self._app, rest)
+        # The release's name; none: no more of it.
+        if self._app.radio is None or len(rest) != 1 or type(rest[0]) is not bytes or len(rest[0]) not in (0, 8):
+            raise DeviceError("order_value", "update")
+        self.changed["update"] = rest[0]
+
+    async def _block(self, block):
+        # What the answer brought of a release; after the last block the board starts anew with it.
+        from .update_radio import take as take_block
+
+        uplink = self._app.uplink
+        uplink.block = await take_block(self._app, self.changed["update"], block)
+        if uplink.block is None or uplink.block is True:
+            uplink.restart = uplink.block is True
+            uplink.block = None
+            del self.changed["update"]
+            self._dirty = True

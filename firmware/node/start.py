@@ -28,7 +28,7 @@ def start(board, root):
     report_ms = config["report_s"] * 1000
     link = __import__("firmware.node.%s_link" % config["link"], None, None, ("make",)).make(board, config, queue, keys)
     # A power cut of the whole town must not become a storm on the air; the restart that a command asked for is none.
-    result, trial = _told(root, kid)
+    result, trial, release = _told(root, kid)
     first_ms = int.from_bytes(os.urandom(4), "big") % (min(report_ms, _SOON_MS) if result else report_ms) if link.radio else 0
     uplink = Uplink(
         board, queue, link, Sealer(keys, hop), counter,
@@ -37,18 +37,23 @@ def start(board, root):
     battery = hardware.make_battery(config.get("battery"))
     schedule = Schedule(board, _service(board, config), uplink.push, battery, report_ms=report_ms, first_ms=first_ms)
     uplink.result, uplink.trial = result, trial
+    if release and link.radio and not board.ladder.trial:
+        from .update_radio import first
+
+        uplink.block = first(board, root, release)
     node = Node(board, queue, link, uplink, schedule)
     node.root = root
     return node
 
 
 def _told(root, kid):
-    # What is still to be told of the last command: (its id, result or None) or None; and is a radio plan on trial?
+    # What is still to be told of the last command: (its id, result or None) or None; is a radio plan on trial; the name of
+    # a release on its way.
     changed = settings.load(root)[0]
     done, trial = changed.get("done"), "trial" in changed
     if not done or done[0] != kid or done[3]:
-        return None, trial
-    return (done[1], None if trial else done[2]), trial
+        return None, trial, changed.get("update")
+    return (done[1], None if trial else done[2]), trial, changed.get("update")
 
 
 def _service(board, config):

@@ -3,7 +3,7 @@
 import asyncio
 
 from firmware.wire.errors import DeviceError, const
-from firmware.wire.quantities import AGE, ALARM, ANSWER, COMMAND, ERROR, FIRMWARE, RESET_CAUSE, RESULT, TIME
+from firmware.wire.quantities import AGE, ALARM, ANSWER, BLOCK, COMMAND, ERROR, FIRMWARE, RESET_CAUSE, RESULT, TIME
 
 from . import VERSION
 from .compose import compose, shown
@@ -28,6 +28,7 @@ class Uplink:
     overhead: bytes of a frame beside payload and PIV.
     app: the Node. awaited: the PIV sealed last, until it is answered. result: (id of a command, error code or 0, or None
     while it is on trial), told until the next answer, or None. trial: a radio plan is on trial. restart: one is due.
+    block: what is wanted of a release, [part, offset], or None.
     """
 
     def __init__(self, board, queue, link, sealer, counter, *, overhead, reset_cause, report_ms):
@@ -46,7 +47,7 @@ class Uplink:
         self._before = None  # (piv, t_ms, reading) of the frame sealed last
         self._asked_ms = None
         self._alarmed_ms = None
-        self.app = self.awaited = self.result = None
+        self.app = self.awaited = self.result = self.block = None
         self.trial = self.restart = False
 
     def push(self, reading):
@@ -146,7 +147,9 @@ class Uplink:
             extras[COMMAND], code = self.result
             if code is not None:
                 extras[RESULT] = code
-        asks = faults.ask or self.result or self.trial or self._ladder.trial
+        if self.block and ALARM not in extras:
+            extras[BLOCK] = self.block
+        asks = faults.ask or self.result or self.block or self.trial or self._ladder.trial
         # An alarm is sent twice, a frame that asks never: the question waits.
         if ALARM not in extras and (asks or _due(self._asked_ms, now)):
             extras[ANSWER] = True

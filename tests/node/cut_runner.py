@@ -27,6 +27,7 @@ SCENARIOS = (
     ("flashing a new configuration", "cut_state", "Flashing"),
     ("making a key's counter", "cut_state", "Provisioning"),
     ("queue with alarms", "cut_state", "Backlog"),
+    ("update of the idle slot", "cut_update", "Update"),
     ("whole node by cable", "cut_node", "Wired"),
     ("whole node by radio", "cut_node", "Radio"),
 )
@@ -48,7 +49,7 @@ class Cuts:
 
     def __init__(self, kind):
         self.kind = kind
-        self.disk = RamDisk(32)
+        self.disk = RamDisk(getattr(kind, "BLOCKS", 32))
         mount(self.disk, True)
         kind.provision(self.disk)
         self._image = bytes(self.disk.data)

@@ -1,11 +1,17 @@
 """Starts the power-cut runner (cut_runner.py, in real MicroPython) from CPython."""
 
+import functools
+import hashlib
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import mp
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import releases
 
 from tools.flash import provision, write
 from tools.flash.config import counter_files
@@ -22,6 +28,21 @@ def scripts() -> str:
     return "".join(f"{name} = {text!r}\n" for name, text in at_f.items())
 
 
+@functools.cache
+def release() -> str:
+    """Two releases of one kind as MicroPython reads them: OLD and NEW, lists of parts, the NAME of NEW, what boards TRUST."""
+    signer = releases.Signer()
+    small = {"firmware/__init__.mpy": b"M\6init", "modules": b"firmware.app\n>firmware.app\n"}
+    old = {**small, "firmware/app.mpy": releases.code("old", 300), "firmware/gone.mpy": releases.code("gone", 40)}
+    new = {**small, "firmware/app.mpy": releases.code("new", 290), "firmware/more/new.mpy": releases.code("more", 128)}
+    said = {"TRUST": signer.modulus}
+    for name, number, files in (("OLD", 1, old), ("NEW", 2, new)):
+        text = releases.manifest(files, release=number)
+        said[name] = [text, signer.sign(text), *(data for _, data in sorted(files.items()))]
+        said["NAME"] = hashlib.sha256(text).digest()[:8]
+    return "".join(f"{name} = {value!r}\n" for name, value in said.items())
+
+
 def run(name: str, *share: int, timeout_s: int = 900) -> dict:
     """Run a scenario of cut_runner.SCENARIOS, or module.class; `share`: tears at each operation, first operation, step.
 
@@ -30,6 +51,7 @@ def run(name: str, *share: int, timeout_s: int = 900) -> dict:
     """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "cut_scripts.py").write_text(scripts())
+        Path(folder, "cut_release.py").write_text(release())
         code = f"from cut_runner import main\nmain({', '.join(map(repr, (name, *share)))})"
         out = mp.run(code, heap_kb=6000, path=[folder, *DESK], timeout_s=timeout_s)
     return json.loads(out.splitlines()[-1])

@@ -1,9 +1,12 @@
-"""The updater: what it refuses and by which name, and that no cut at any write leaves a board that does not start."""
+"""The updater: what it takes, what it refuses and by which name. Power cuts: cut_update.py of the power-cut runner."""
 
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import mp as mp_run
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -194,66 +197,51 @@ print("ok")
     assert out == "ok\n"
 
 
-CUTS = """
-install("b", old)
-image = bytes(disk.data)
-had = tree("/f/b")
-running = tree("/f/a")
-whole = dict(listed(new), manifest=new[0], signature=new[1])
-files_of_new = listed(new)
-
-def sound():
-    # Slot a as it was; slot b as it was, or the new one, or nothing that a launcher loads.
-    assert tree("/f/a") == running
-    there = tree("/f/b")
-    if "modules" in there:
-        same = all(there.get(path) == data for path, data in had.items())
-        assert same or all(there.get(path) == data for path, data in files_of_new.items()), there.keys()
-
-def boot(ladder, most=None):
-    to = updater(ladder, name=name_of(new))
-    send(to, new, {block})
-    to.finish()
-
-cuts = 0
-at = {first}
+KILLED = """
+import sys
+from update_desk import Ladder, name_of, parts_of
+from firmware.node.update import Updater
+import os
+class Steps(Ladder):
+    def feed(self):
+        print("finish")
+root, new = sys.argv[1], parts_of(sys.argv[2])
+ladder = Steps()
+to = Updater(root, ladder, sys.argv[3])
+to.begin(name_of(new))
+print("begun")
 while True:
-    disk.data[:] = image
-    ladder = Ladder()
-    mount(disk)
-    disk.cut_after = at
-    try:
-        boot(ladder)
-    except DeviceError as error:
-        assert disk.power is None and error.name in ("store", "update_damaged", "update_signature"), error
-    done = disk.power is not None
-    disk.cut_after = None
-    assert done or ladder.staged is None
-    # A second cut while it goes on, then power that stays.
-    for again in ({again}, None):
-        mount(disk)
-        sound()
-        ladder = Ladder()
-        disk.cut_after = again
-        try:
-            boot(ladder)
-        except DeviceError as error:
-            assert disk.power is None, (at, again, error)
-        disk.cut_after = None
-    assert ladder.staged == ("b", 2)
-    mount(disk)
-    assert tree("/f/b") == whole, (at, tree("/f/b").keys())
-    if done:
+    want = to.wanted()
+    print("wanted", want)
+    if want is None:
         break
-    cuts += 1
-    at += {step}
-print(cuts)
+    if want:
+        part, offset = want
+        to.take(part, offset, new[part][offset : offset + 256])
+        print("taken")
+to.finish()
+print("staged", ladder.staged)
 """
 
 
-@pytest.mark.parametrize("first", range(3))
-def test_power_cut_at_every_write(board, first):
-    """The power goes at every write and erase of the whole update, the last one torn, and once more while it goes on."""
-    out = board(CUTS.format(block=64, first=first, step=3, again=3 + 9 * first))
-    assert int(out) > 20
-    print(out)
+def test_the_process_killed_at_every_step(tmp_path, release, signer, desk_path):
+    """Real files and a real kill: each process gets one step further, or ends; the last one stages the release."""
+    board, new = tmp_path / "board", release()
+    for path, data in OLD.items():
+        (board / "a" / path).parent.mkdir(parents=True, exist_ok=True)
+        (board / "a" / path).write_bytes(data)
+    (board / "trust").write_bytes(signer.modulus)
+    path = ":".join(map(str, (*desk_path, mp_run.ROOT, ".frozen")))
+    command = [mp_run.micropython(), "-X", "heapsize=400k", "-c", KILLED, f"{board}/", str(new), releases.KIND]
+    for steps in range(1, 200):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "MICROPYPATH": path}, text=True) as process:
+            said = [line for _, line in zip(range(steps % 17 + 1), process.stdout, strict=False)]
+            process.kill()
+        assert said, "it fails"
+        if said[-1].startswith("staged"):
+            break
+    assert said[-1] == "staged ('b', 2)\n"
+    assert steps > 3
+    there = {str(file.relative_to(board / "b")): file.read_bytes() for file in (board / "b").rglob("*") if file.is_file()}
+    assert {name: data for name, data in there.items() if name not in ("manifest", "signature")} == NEW
+    assert there["manifest"] == manifest()
