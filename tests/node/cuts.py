@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import releases
 
 from tools.flash import provision, write
+from tools.flash.build import LADDER, bytecode
 from tools.flash.config import counter_files
 
 HERE = Path(__file__).resolve().parent
@@ -52,6 +53,8 @@ def run(name: str, *share: int, timeout_s: int = 900) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "cut_scripts.py").write_text(scripts())
         Path(folder, "cut_release.py").write_text(release())
+        for module in LADDER:  # on boards it lies at the top
+            Path(folder, f"{module}.mpy").write_bytes(bytecode(module))
         code = f"from cut_runner import main\nmain({', '.join(map(repr, (name, *share)))})"
         out = mp.run(code, heap_kb=6000, path=[folder, *DESK], timeout_s=timeout_s)
     return json.loads(out.splitlines()[-1])

@@ -173,6 +173,9 @@ class File(io.IOBase):
     def tell(self):
         return self._file.tell()
 
+    def ioctl(self, request, arg):
+        return 0
+
     def write(self, data):
         self._disk.doing = "write"
         return self._file.write(data)
