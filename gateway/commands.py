@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import cbor2
+
+from firmware.wire.quantities import ORDER
 from gateway.errors import HostError
 
 WAITING, SENT, DONE, REFUSED, EXPIRED, CANCELLED = "waiting", "sent", "done", "refused", "expired", "cancelled"
@@ -60,6 +63,16 @@ def expire(db: sqlite3.Connection, now_ms: int) -> list[Command]:
     for command in ended:
         move(db, command.id, EXPIRED, now_ms, "no result came" if command.sent else "the board never asked")
     return ended
+
+
+def release(db: sqlite3.Connection, board: str) -> bytes | None:
+    """The name of the release that a board was told to fetch last, or None."""
+    row = db.execute(
+        "SELECT payload FROM command WHERE board = ? AND what LIKE 'update %' AND state IN ('sent', 'done')"
+        " ORDER BY id DESC LIMIT 1",
+        (board,),
+    ).fetchone()
+    return bytes(cbor2.loads(row[0])[ORDER][1]) if row else None
 
 
 class Queue:

@@ -124,6 +124,11 @@ class Config(_Strict):
         store = self.path(self.gateway.store)
         return self.path(self.gateway.answers) if self.gateway.answers else store.with_name(store.name + ".answers")
 
+    @property
+    def releases(self) -> Path:
+        """The folder of the releases that boards fetch by radio, beside the store."""
+        return self.path(self.gateway.store).with_name("releases")
+
     def path(self, relative: Path) -> Path:
         """A path of the file, made absolute from the folder of gateway.toml."""
         return (self.file.parent / relative).absolute()

@@ -28,6 +28,7 @@ from gateway.ingress.serial import Line
 from gateway.ingress.source import Source
 from gateway.inventory import Board, Inventory
 from gateway.receive import COUNT, OPENED, Item, Receiver, Taken
+from gateway.releases import Releases
 from gateway.store import Kid, Store
 from gateway.upstream.pump import Names, Pump
 
@@ -125,7 +126,7 @@ class Daemon:
         if not any(kid.keys.k_dn for kid in kids):
             log.warning("boards.yaml makes this gateway a controller, and keys.json holds no k_dn: no board is answered")
             return None
-        return Controller(self._store, self._config.answers, kids)
+        return Controller(self._store, self._config.answers, kids, Releases(self._config.releases))
 
     async def run(self) -> None:
         """Work until told to stop; then let in nothing more, send what there is, and close."""

@@ -23,13 +23,14 @@ from firmware.wire import cbor
 from firmware.wire.frame import TAG_LEN
 from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.link import OK
-from firmware.wire.quantities import ANSWER, COMMAND, MORE, RESULT, TIME
+from firmware.wire.quantities import ANSWER, BLOCK, COMMAND, MORE, RESULT, TIME
 from firmware.wire.seal import seal
 from gateway import commands
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.commands import Command
 from gateway.errors import HostError
 from gateway.ingress.source import Source
+from gateway.releases import Releases
 from gateway.store import Kid, Store
 
 log = logging.getLogger("gateway.downlink")
@@ -102,8 +103,10 @@ class Answer:
 class Controller:
     """Belongs to the receiver and works in its thread. `unsafe`: key ids that are not answered until they are changed."""
 
-    def __init__(self, store: Store, file: Path, kids: Iterable[Kid]) -> None:
-        self._store = store
+    def __init__(self, store: Store, file: Path, kids: Iterable[Kid], releases: Releases | None = None) -> None:
+        kids = tuple(kids)
+        self._releases = releases
+        self._boards = {kid.keys.kid: kid.board for kid in kids}
         self._file = Generation(file)
         self._heard: dict[bytes, Heard] = {}  # by kid: a board waits for the answer to its last frame alone
         self._statuses: list[tuple[int, str]] = []
@@ -114,6 +117,7 @@ class Controller:
         self.counts: list[str] = []
         self.restored = ""
         held = {kid.keys.kid for kid in kids if kid.keys.k_dn}
+        self._generation: int
         self._generation, self.unsafe = store.within(lambda db: self._begin(db, held), "begun")
         self._file.write(self._generation, self._used)
 
@@ -170,7 +174,8 @@ class Controller:
             return
         command, kid, piv = row
         db.execute("UPDATE downlink SET status = ? WHERE number = ?", (status[:20], number))
-        self.events.append({"ev": "answered", "kid": kid.hex(), "piv": piv, "command": command, "status": status})
+        board = self._boards.get(kid, "")
+        self.events.append({"ev": "answered", "board": board, "kid": kid.hex(), "piv": piv, "command": command, "status": status})
         if status == OK:
             return
         self.counts.append(f"answer_{status[:20]}")
@@ -242,7 +247,15 @@ class Controller:
             note = f"does not fit into {heard.source.answer_max} bytes"
             commands.move(db, command.id, commands.REFUSED, round(unix_s * 1000), note)
             self._event(heard.kid.board, command.id, commands.REFUSED)
-        return None, cbor.dumps(base)
+        return None, cbor.dumps(self._block(db, heard, room) or base)
+
+    def _block(self, db: sqlite3.Connection, heard: Heard, room: int) -> dict[int, Any]:
+        """The block of a release that a board asks for; it does not know how its release is called, its last command does."""
+        if self._releases is None or BLOCK not in heard.known:
+            return {}
+        name = commands.release(db, heard.kid.board)
+        block = self._releases.answer(name, heard.known[BLOCK], room - 1) if name else None
+        return {BLOCK: block} if block else {}
 
     def _seal(self, db: sqlite3.Connection, heard: Heard, command: Command | None, payload: bytes, now_ms: int) -> None:
         keys = heard.kid.keys

@@ -39,7 +39,8 @@ async def take(app, frame, piv):
             app.board.faults.log("answer refused: %s" % name)
             return name
         app.uplink.awaited = None  # exactly one
-        app.board.ladder.answered()
+        if app.board.ladder.trial:
+            app.board.ladder.answered()
         app.board.faults.log("answer to %d" % piv)
         await orders.answered(answer)
         if answer.get(MORE):

@@ -59,11 +59,15 @@ def test_what_is_asked_is_queued_as_the_board_will_read_it(files, heard, say):
         assert found["until"] - found["asked"] == 7200
         with contextlib.closing(Queue(files.store)) as queue:
             assert cbor.loads(queue.get(n).payload) == payload
+    assert say("bin-1", "update", str(files.folder / "none.zip"))[2].startswith("bad_release")
+    assert json.loads(say("bin-1", "update", "none", "--json")[1])["state"] == "waiting"
+    with contextlib.closing(Queue(files.store)) as queue:
+        assert cbor.loads(queue.get(7).payload) == {-14: [5, b""]}
     assert say("bin-1", "cancel", "3")[0] == 0
     code, out, _ = say("bin-1", "list", "--json")
-    assert [one["state"] for one in json.loads(out)] == ["waiting"] * 2 + ["cancelled"] + ["waiting"] * 3
+    assert [one["state"] for one in json.loads(out)] == ["waiting"] * 2 + ["cancelled"] + ["waiting"] * 4
     code, out, _ = say("bin-1", "list")
-    assert (code, len(out.splitlines())) == (0, 6)
+    assert (code, len(out.splitlines())) == (0, 7)
     assert "interval 10m: waits until the board asks" in out
 
 

@@ -16,11 +16,13 @@ from firmware.wire import cbor, link
 from firmware.wire.downlink import accept_downlink
 from firmware.wire.errors import WireError
 from firmware.wire.frame import parse
+from gateway import bundle
 from gateway.commands import Queue
 from gateway.downlink import Controller
 from gateway.errors import HostError
 from gateway.ingress.source import Source
 from gateway.receive import Receiver
+from gateway.releases import Releases
 from gateway.store import SCHEMA, Kid, Store
 
 
@@ -46,7 +48,8 @@ class Desk(Bench):
         self.cable = Source("bin-3", seen=self.store.links().get("bin-3", b""))
         self.cable.wired = True
         kids = [Kid(desk.keys(n), f"bin-{n % 16}") for n in self.kids]
-        self.controller = Controller(self.store, self.folder / "store.db.answers", kids)
+        releases = Releases(self.folder / "releases")
+        self.controller = Controller(self.store, self.folder / "store.db.answers", kids, releases)
         sources = [self.source, self.cable]
         self.receiver = Receiver(self.store, kids, sources, "boot-1", True, controller=self.controller)
         return self
@@ -220,6 +223,29 @@ def test_a_low_rate_answer_has_at_most_fifty_bytes(controller):
     assert len(frame) <= 50
     assert controller.opened(1, 1, frame)[-12] == fits
     assert controller.state(long) == ("refused", "does not fit into 50 bytes")
+
+
+def test_a_release_goes_a_block_with_each_answer(controller):
+    path = controller.folder / "bin.zip"
+    files = {"firmware/node/app.mpy": b"M\6" + bytes(150), "modules": b">firmware.node.app\n"}
+    bundle.write(path, bundle.compose("pico node bin radio sx126x -", 2, "0.2.0", files), bytes(384), files)
+    found = Releases(controller.folder / "releases").add(path)
+    ((_, frame, _),) = controller.up(1, 1, {-5: True, -11: [2, 0]})
+    assert -11 not in controller.opened(1, 1, frame)  # nobody has told this board to fetch one
+    ident = controller.add(1, {-14: [5, found.digest]}, "update bin.zip")
+    ((_, frame, _),) = controller.up(1, 2)
+    assert controller.opened(1, 2, frame)[-14] == [5, found.digest]
+    got, piv = b"", 3
+    told = {-12: ident, -13: 0}
+    while len(got) < 152:
+        ((_, frame, _),) = controller.up(1, piv, {-5: True, -11: [2, len(got)], **told})
+        part, offset, block = controller.opened(1, piv, frame)[-11]
+        assert (part, offset) == (2, len(got))
+        got, piv, told = got + block, piv + 1, {}
+    assert got == files["firmware/node/app.mpy"]
+    assert piv == 6
+    ((_, frame, _),) = controller.up(1, piv, {-5: True, -11: "nonsense"})
+    assert -11 not in controller.opened(1, piv, frame)
 
 
 def test_a_failed_transaction_hands_nothing_over(controller):

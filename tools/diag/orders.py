@@ -22,9 +22,10 @@ from gateway import keys
 from gateway.commands import DONE, REFUSED, Command, Queue
 from gateway.errors import HostError, did_you_mean
 from gateway.inventory import Board, Inventory
+from gateway.releases import Releases
 from tools.i18n import _
 
-REBOOT, CALIBRATE, SET, PLAN = 1, 2, 3, 4
+REBOOT, CALIBRATE, SET, PLAN, UPDATE = 1, 2, 3, 4, 5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LOOK_S = 0.2
 
@@ -39,10 +40,10 @@ def _seconds(text: str) -> int:
 
 @click.command(
     help="Ask BOARD for something: time · interval SECONDS · set NAME=VALUE ... · calibrate (the bin is empty, the bay is free)"
-    " · reboot · plan NAME (of boards.yaml) · list · cancel NUMBER."
+    " · reboot · plan NAME (of boards.yaml) · update RELEASE.zip (or: none) · list · cancel NUMBER."
 )
 @click.argument("board")
-@click.argument("verb", type=click.Choice(["time", "interval", "set", "calibrate", "reboot", "plan", "list", "cancel"]))
+@click.argument("verb", type=click.Choice(["time", "interval", "set", "calibrate", "reboot", "plan", "update", "list", "cancel"]))
 @click.argument("words", nargs=-1)
 @click.option("--config", type=click.Path(path_type=Path), default=Path("gateway.toml"), help="The daemon's configuration.")
 @click.option("--expires", default="3d", help="Give up after this time: 90s, 15m, 12h, 3d.")
@@ -64,7 +65,7 @@ def command(  # noqa: PLR0917 - the options of a command line
             found = queue.newest(board) if verb == "list" else [_cancel(queue, board, words)]
             _show(found, as_json, many=verb == "list")
             return
-        what, payload = _content(inventory, entry, verb, words)
+        what, payload = _content(settings, inventory, entry, verb, words)
         lasts_s = _seconds(expires)
         _may(settings, inventory, entry)
         queue = Queue(settings.path(settings.gateway.store))
@@ -129,9 +130,11 @@ def _answered(queue: Queue, inventory: Inventory, board: Board, anyway: bool) ->
 # What is asked
 
 
-def _content(inventory: Inventory, board: Board, verb: str, words: Sequence[str]) -> tuple[str, dict[int, Any]]:
+def _content(
+    settings: configuration.Config, inventory: Inventory, board: Board, verb: str, words: Sequence[str]
+) -> tuple[str, dict[int, Any]]:
     """As people read it, and as the answer carries it."""
-    takes = {"interval": 1, "plan": 1}.get(verb, 0)
+    takes = {"interval": 1, "plan": 1, "update": 1}.get(verb, 0)
     if verb != "set" and len(words) != takes:
         raise click.UsageError(_("`{verb}` takes {n} more words").format(verb=verb, n=takes))
     make: dict[str, Callable[[], dict[int, Any]]] = {
@@ -141,8 +144,17 @@ def _content(inventory: Inventory, board: Board, verb: str, words: Sequence[str]
         "calibrate": lambda: {ORDER: [CALIBRATE]},
         "reboot": lambda: {ORDER: [REBOOT]},
         "plan": lambda: {ORDER: [PLAN, *_plan(inventory, board, words[0])]},
+        "update": lambda: {ORDER: _release(settings, board, words[0])},
     }
     return " ".join((verb, *words)), make[verb]()
+
+
+def _release(settings: configuration.Config, board: Board, path: str) -> list[int | bytes]:
+    """Keep a release for the daemon, and name it to the board. Raises HostError bad_release, disk_error."""
+    if board.radio is None:
+        raise click.UsageError(_("{board} has no radio: jourdain board {board} update").format(board=board.name))
+    name = b"" if path == "none" else Releases(settings.releases).add(Path(path)).digest
+    return [UPDATE, name]
 
 
 def _interval(text: str) -> int:

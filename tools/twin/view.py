@@ -111,6 +111,10 @@ class View:
 
     def event(self, event: dict[str, Any]) -> None:
         """A line of the daemon's `--events`."""
+        if event.get("ev") == "answered":
+            number = event.get("command")
+            what = _("the time") if number is None else _("command {n}").format(n=number)
+            self.note(_("answer to {board}: {what}: {status}").format(board=event["board"], what=what, status=event["status"]))
         n = event.get("readings", 1)
         self.events[str(event.get("ev"))] += n if isinstance(n, int) else 1
 
