@@ -16,6 +16,7 @@ class Board:
     """Everything that exists before the configuration is read, which sets `uid` and `root`. outbox: None on a radio node.
 
     app: the Node or Bridge, once it is made. refused: requests of the service console that were too many.
+    power: of power.py, None on a board that does not sleep.
     ladder: of firmware/ladder.py, made before all this; without one a NoLadder, which does nothing.
     """
 
@@ -32,7 +33,7 @@ class Board:
         self.outbox = None
         self.role = role
         self.uid = self.root = ""
-        self.app = self.talk = None
+        self.app = self.talk = self.power = None
         self.refused = 0
         self.console.ask = self.ask
 

@@ -18,6 +18,10 @@ class Uptime:
         self._last = now
         return self._ms
 
+    def elapse(self, ms):
+        """Let `ms` go by that no ticks have shown: a deep sleep."""
+        self._ms += ms
+
     def u32(self, ticks_ms=None):
         """Return the clock of the serial link, milliseconds, unsigned 32 bit: now, or when the ticks were `ticks_ms`."""
         now = self.ms()

@@ -35,11 +35,11 @@ class Counter:
             # The slot that is gone may have been the newer one, by one reservation.
             best += _RESERVE_MAX
         self._slot = 0 if limits[0] < limits[1] else 1  # the older one is written next
-        self.upcoming = self._limit = best
+        self.upcoming = self.limit = best
 
     def next(self):
         """Return a counter that was never used. DeviceError: counter (none is left), store (nothing may be sent)."""
-        if self.upcoming >= self._limit:
+        if self.upcoming >= self.limit:
             if self.upcoming > LAST:
                 raise DeviceError("counter", "the last counter of this key is used: this board needs a new key")
             self._store(min(self.upcoming + self._reserve, LAST + 1))
@@ -51,5 +51,5 @@ class Counter:
             files.write(self._paths[self._slot], limit.to_bytes(8, "big"))
         except OSError as error:
             raise DeviceError("store", "counter: %s" % error)
-        self._limit = limit
+        self.limit = limit
         self._slot ^= 1

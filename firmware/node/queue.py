@@ -55,7 +55,7 @@ class Queue:
             except ValueError:
                 pass
         self.ids.sort()
-        self._next = self._boot = (self.ids[-1] | 1) + 1 if self.ids else 0
+        self._next = self.boot = (self.ids[-1] | 1) + 1 if self.ids else 0
 
     def push(self, t_ms, reading):
         """Queue a reading {key: value}, on flash when this returns.
@@ -97,7 +97,7 @@ class Queue:
                 self.damaged += 1
                 self.drop(ident)
                 return None
-        if ident < self._boot:
+        if ident < self.boot:
             entry[1] = None
         return entry
 

@@ -32,7 +32,7 @@ class RadioLink:
         self._queue = queue
         self.keys = keys
         self.radio = radio
-        self._ledger = ledger
+        self.ledger = ledger
         self.settings = settings
         self.up = False
         self.limit = LOW_RATE_MAX if settings["sf"] >= _LOW_RATE_SF else FRAME_MAX
@@ -42,11 +42,12 @@ class RadioLink:
     async def ready(self):
         """Wait until the radio works: no counter is spent on a radio that is known to be dead."""
         pause_s = _RESTART_S
-        while not self._start():
+        while not self.start():
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _RESTART_MAX_S)
 
-    def _start(self):
+    def start(self):
+        """Make the radio ready; return whether it is."""
         if not self.up:
             try:
                 self.radio.begin()
@@ -59,7 +60,7 @@ class RadioLink:
 
     def wait_ms(self, size):
         """Return the milliseconds until a frame of `size` bytes may go. DeviceError("radio_duty"): never."""
-        wait = self._ledger.wait_ms(self.settings["freq_hz"], self.radio.airtime_us(size), time.ticks_ms())
+        wait = self.ledger.wait_ms(self.settings["freq_hz"], self.radio.airtime_us(size), time.ticks_ms())
         if wait >= NEVER_MS:
             raise DeviceError("radio_duty", "no hour has room for a frame of %d bytes" % size)
         return wait
@@ -75,7 +76,7 @@ class RadioLink:
             self._faults.note(error)
         left = 1 if final else _TRIES
         while left and copies:
-            if self._start():
+            if self.start():
                 copies -= await self._send(frame)
             left -= 1
             if left and copies:
@@ -88,7 +89,7 @@ class RadioLink:
 
     async def _send(self, frame):
         radio = self.radio
-        self._ledger.spend(self.settings["freq_hz"], radio.airtime_us(len(frame)), time.ticks_ms())
+        self.ledger.spend(self.settings["freq_hz"], radio.airtime_us(len(frame)), time.ticks_ms())
         try:
             await radio.send(frame)
         except DeviceError as error:

@@ -24,7 +24,7 @@ class Schedule:
         self._push = push
         self.battery = battery
         self._report_ms = report_ms
-        self._first_ms = first_ms
+        self.first_ms = first_ms
         self.lock = asyncio.Lock()  # a driver is used by one task at a time
 
     async def poll(self):
@@ -36,27 +36,17 @@ class Schedule:
     async def report(self):
         """Report for ever, whatever fails."""
         service = self.service
-        await self._work("report", service and service.report, self._first_ms, self._report_ms, True)
+        await self._work("report", service and service.report, self.first_ms, self._report_ms, True)
 
     async def _work(self, name, ask, first_ms, period_ms, always):
         # On a grid that does not drift; moments already over are left out.
-        faults, uptime = self._faults, self._uptime
+        uptime = self._uptime
         beat = self._watch(name, _DEADLINE_MS)
         beat(first_ms)
         due_ms = uptime.ms() + first_ms
         await asyncio.sleep_ms(first_ms)
         while True:
-            reading = None
-            async with self.lock:
-                try:
-                    reading = await ask(uptime.ms() // 1000) if ask else {ERROR: _CONFIG}
-                except Exception as error:  # one bad sensor silences nothing else
-                    faults.note(error, "service")
-                    if always:
-                        reading = {ERROR: faults.code}
-                        faults.code = None
-            if reading:
-                self._finish(reading)
+            await self.once(ask, always)
             now = uptime.ms()
             due_ms += period_ms
             if due_ms <= now:
@@ -64,8 +54,20 @@ class Schedule:
             beat(due_ms - now)
             await asyncio.sleep_ms(due_ms - now)
 
-    def _finish(self, reading):
+    async def once(self, ask, always=True):
+        """Ask the service's `poll` or `report` (None: there is no service) and push what it says; `always`: its fault too."""
         faults = self._faults
+        reading = None
+        async with self.lock:
+            try:
+                reading = await ask(self._uptime.ms() // 1000) if ask else {ERROR: _CONFIG}
+            except Exception as error:  # one bad sensor silences nothing else
+                faults.note(error, "service")
+                if always:
+                    reading = {ERROR: faults.code}
+                    faults.code = None
+        if not reading:
+            return
         if ERROR in reading:
             faults.seen(reading[ERROR])
         if self.battery:

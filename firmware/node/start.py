@@ -24,7 +24,11 @@ def start(board, root):
     keys = derive(secret, kid)
     hop = bool(config.get("hop"))
     counter = make_counter(root, config)
-    queue = Queue(root + "state/queue")
+    profile = _profile(config) if config["link"] == "radio" else "always"  # a board on a cable does not sleep
+    make_queue = Queue
+    if profile in ("deep", "gated"):
+        from .wake import RamQueue as make_queue
+    queue = make_queue(root + "state/queue")
     report_ms = config["report_s"] * 1000
     link = __import__("firmware.node.%s_link" % config["link"], None, None, ("make",)).make(board, config, queue, keys)
     # A power cut of the whole town must not become a storm on the air; the restart that a command asked for is none.
@@ -43,7 +47,15 @@ def start(board, root):
         uplink.block = first(board, root, release)
     node = Node(board, queue, link, uplink, schedule)
     node.root = root
+    if profile != "always":
+        from .power import manage
+
+        manage(node, config, profile)
     return node
+
+
+def _profile(config):
+    return (config.get("power") or {}).get("profile", "always")
 
 
 def _told(root, kid):
@@ -66,7 +78,7 @@ def _service(board, config):
 
 
 def make_counter(root, config):
-    """Return the counter of the configuration's kid; `gated`: the board is powered off between wakes."""
+    """Return the counter of the configuration's kid, without a reservation where power is cut between wakes."""
     folder = root + "state"
     try:
         if "state" not in os.listdir(root):
@@ -74,4 +86,4 @@ def make_counter(root, config):
     except OSError as error:
         raise DeviceError("store", "%s: %s" % (folder, error))
     name = "counter-" + config["kid"]
-    return Counter((folder + "/" + name, root + name), 1 if config.get("gated") else 16)
+    return Counter((folder + "/" + name, root + name), 1 if _profile(config) == "gated" else 16)

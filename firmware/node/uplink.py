@@ -10,7 +10,7 @@ from .compose import compose, shown
 from .queue import SEALED
 
 _DAY_MS = const(86400000)
-_PAUSE_S = const(60)  # after a counter that could not be stored
+_PAUSE_MS = const(60000)  # after a counter that could not be stored
 _DEADLINE_MS = const(300000)  # three tries and what the ledger may hold back
 _LOOK_MS = const(60000)  # the longest wait between two looks at the ledger
 
@@ -41,12 +41,12 @@ class Uplink:
         self._sealer = sealer
         self.counter = counter
         self._overhead = overhead
-        self._reset_cause = reset_cause  # None once it was told
+        self.reset_cause = reset_cause  # None once it was told
         self._report_ms = report_ms
         self._wake = asyncio.Event()
-        self._before = None  # (piv, t_ms, reading) of the frame sealed last
-        self._asked_ms = None
-        self._alarmed_ms = None
+        self.before = None  # (piv, t_ms, reading) of the frame sealed last
+        self.asked_ms = None
+        self.alarmed_ms = None
         self.app = self.awaited = self.result = self.block = None
         self.trial = self.restart = False
 
@@ -87,20 +87,23 @@ class Uplink:
             await link.ready()
             beat()
             try:
-                await self._one(ident)
+                wait_ms = await self.one(ident)
             except DeviceError as error:
                 self._faults.note(error)
-                await asyncio.sleep(_PAUSE_S)
+                wait_ms = _PAUSE_MS
+            # then look again: the age has changed, the oldest reading may be another
+            await asyncio.sleep_ms(min(wait_ms, _LOOK_MS))
 
-    async def _one(self, ident):
+    async def one(self, ident):
+        """Send one entry of the queue; return 0, or how many ms the ledger holds it back. DeviceError: counter, store, ..."""
         queue, link = self._queue, self._link
         entry = queue.get(ident)
         if entry is None:
-            return
+            return 0
         kind, t_ms, reading = entry
         if kind == SEALED:
             await link.deliver(ident, reading)
-            return
+            return 0
         piv = self.counter.upcoming
         piv_len = 1 if piv < 1 << 8 else 2 if piv < 1 << 16 else 3 if piv < 1 << 24 else 4
         size = self._overhead + piv_len
@@ -114,8 +117,7 @@ class Uplink:
         if wait:
             if wait > self._report_ms:
                 self._faults.note(DeviceError("radio_duty", "a frame waits longer than a report's period"))
-            await asyncio.sleep_ms(min(wait, _LOOK_MS))
-            return  # and look again: the age has changed, the oldest reading may be another
+            return wait
         piv = self.awaited = self.counter.next()
         frame = bytes(self._sealer.seal(piv, self._sealer.room, n))
         self._sealed(piv, t_ms, reading, extras)
@@ -124,6 +126,7 @@ class Uplink:
         if asks:
             self._ladder.asked()
             await self.obey(await link.answer(self), piv)
+        return 0
 
     def _compose(self, t_ms, reading, limit):
         # The payload in the sealer's room: what is said beside the reading, and the length.
@@ -134,14 +137,14 @@ class Uplink:
             extras[AGE] = age_s
         if faults.code and ERROR not in reading:
             extras[ERROR] = faults.code
-        if self._reset_cause is not None:
-            extras[RESET_CAUSE] = self._reset_cause
+        if self.reset_cause is not None:
+            extras[RESET_CAUSE] = self.reset_cause
             extras[FIRMWARE] = VERSION
         if ALARM in reading:
             extras[ALARM] = reading[ALARM]
             if self._uptime.ahead_s is not None:
                 extras[TIME] = self._uptime.ahead_s + now // 1000
-        if self.counter.upcoming >= _ROTATE_FROM and _due(self._alarmed_ms, now):
+        if self.counter.upcoming >= _ROTATE_FROM and _due(self.alarmed_ms, now):
             extras[ALARM] = reading.get(ALARM, 0) | _ROTATE
         if self.result:
             extras[COMMAND], code = self.result
@@ -151,25 +154,25 @@ class Uplink:
             extras[BLOCK] = self.block
         asks = faults.ask or self.result or self.block or self.trial or self._ladder.trial
         # An alarm is sent twice, a frame that asks never: the question waits.
-        if ALARM not in extras and (asks or _due(self._asked_ms, now)):
+        if ALARM not in extras and (asks or _due(self.asked_ms, now)):
             extras[ANSWER] = True
         before, step_s = None, 0
-        if self._link.repeats and self._before and t_ms is not None and ALARM not in extras:
-            piv, before_ms, before = self._before
+        if self._link.repeats and self.before and t_ms is not None and ALARM not in extras:
+            piv, before_ms, before = self.before
             if piv + 1 == self.counter.upcoming:
                 step_s = (t_ms - before_ms + 500) // 1000
         return extras, compose(self._sealer.room, limit, reading, extras, before=before, step_s=step_s)
 
     def _sealed(self, piv, t_ms, reading, extras):
         faults = self._faults
-        self._before = None if t_ms is None else (piv, t_ms, reading)
-        self._reset_cause = None
+        self.before = None if t_ms is None else (piv, t_ms, reading)
+        self.reset_cause = None
         if ERROR in extras:
             faults.code = None
         now = self._uptime.ms()
         if ANSWER in extras:
             faults.ask = False
-            self._asked_ms = now
+            self.asked_ms = now
         if ALARM in extras and extras[ALARM] & _ROTATE:
-            self._alarmed_ms = now
+            self.alarmed_ms = now
         faults.log("taken %d %s" % (piv, shown(reading)))

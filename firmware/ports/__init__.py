@@ -12,6 +12,7 @@ Each port module has
     sleep_ms(ms)              the deepest sleep that keeps RAM; the serial line is deaf meanwhile
     deep_sleep_ms(ms)         sleep without RAM; the board boots afterwards, with cause 4. Does not return
     reset()                   restart the chip. Does not return. Who means it as the orderly end calls board.ladder.reboot()
+    hosted()                  is a computer on the USB port, as far as the family can tell?
     count_pulses(pin)         DeviceError("config"): no port counts pulses yet
 """
 

@@ -70,6 +70,11 @@ def reset():
     machine.reset()
 
 
+def hosted():
+    """Return False: a UART cannot tell whether somebody listens."""
+    return False
+
+
 def count_pulses(pin):
     """A PCNT unit's place; none is written yet."""
     raise DeviceError("config", "this port counts no pulses (pin %d)" % pin)

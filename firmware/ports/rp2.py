@@ -12,6 +12,7 @@ from . import packed, unpacked
 _WATCHDOG = 0x400D8000 if "RP2350" in sys.implementation._machine else 0x40058000
 _LOAD = _WATCHDOG + 0x04
 _SCRATCH = _WATCHDOG + 0x0C
+_USB_STATUS = const(0x50110050)  # SIE_STATUS: bit 16 connected, bit 4 suspended; the same place on both chips
 _SLICE_MS = const(4000)
 
 
@@ -75,6 +76,11 @@ def deep_sleep_ms(ms):
 def reset():
     """Restart the chip; the next boot cannot tell it from the watchdog's reset but by what was retained."""
     machine.reset()
+
+
+def hosted():
+    """Return whether a computer is on the USB port: the controller is configured and its bus is not suspended."""
+    return machine.mem32[_USB_STATUS] & 0x10010 == 0x10000
 
 
 def count_pulses(pin):

@@ -1,7 +1,6 @@
 """The Unix port: a board of the twin or of a test, both of which bring a `machine` of their own."""
 
 import machine
-import time
 
 from firmware.wire.errors import DeviceError
 
@@ -51,8 +50,8 @@ def watchdog(timeout_ms):
 
 
 def sleep_ms(ms):
-    """Sleep."""
-    time.sleep_ms(ms)
+    """Sleep lightly."""
+    machine.lightsleep(ms)
 
 
 def deep_sleep_ms(ms):
@@ -63,6 +62,11 @@ def deep_sleep_ms(ms):
 def reset():
     """Restart the board."""
     machine.reset()
+
+
+def hosted():
+    """Return whether the test or the twin says that a computer is there."""
+    return getattr(machine, "hosted", False)
 
 
 def count_pulses(pin):

@@ -40,7 +40,7 @@ class Ledger:
     """
 
     def __init__(self, now_ms, plan=EU868, diff=_minus):
-        self._plan = plan
+        self.plan = plan
         self._diff = diff
         self._last_ms = now_ms
         self._age_ms = 0  # since the boot, an hour at most
@@ -84,7 +84,7 @@ class Ledger:
         account.used_us += airtime_us
 
     def _account(self, freq_hz):
-        band = band_of(freq_hz, 0, self._plan)
+        band = band_of(freq_hz, 0, self.plan)
         if band is None:
             return None
         if band[0] not in self._accounts:
@@ -93,9 +93,12 @@ class Ledger:
 
     def _advance(self, now_ms):
         ms = self._diff(now_ms, self._last_ms)
-        if ms <= 0:
-            return
-        self._last_ms = now_ms
+        if ms > 0:
+            self._last_ms = now_ms
+            self.elapse(ms)
+
+    def elapse(self, ms):
+        """Let `ms` go by that no ticks have shown: a deep sleep."""
         self._age_ms = min(self._age_ms + ms, HOUR_MS)
         self._in_bin_ms += ms
         turns = self._in_bin_ms // BIN_MS

@@ -26,7 +26,7 @@ class Counter16:
         self.used = 0
 
     def counter(self):
-        return make_counter("/f/", config(gated=self.GATED))
+        return make_counter("/f/", config(power={"profile": "gated" if self.GATED else "always"}))
 
     def life(self, disk):
         counter = self.counter()

@@ -263,16 +263,18 @@ sys.modules["firmware.radio.desk"] = Module()
 sys.modules["firmware.radio.desk.make"] = Module(make=_make_radio)
 
 
-def start(root, host, role="node"):
+def start(root, host, role="node", ladder=None):
     """The application of the files below `root`, as the launcher makes it, with `host` on its serial line."""
     module = __import__(f"firmware.{role}.start", None, None, ("start",))
-    app = module.start(Board(role, Console(host, host)), root)
+    app = module.start(Board(role, Console(host, host), ladder), root)
     __import__("firmware.node.forget", None, None, ("forget_start",)).forget_start()
     return app
 
 
 class Desk:
     """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk."""
+
+    ladder = None
 
     def __init__(self, settings=None, role="node", secret=True, blocks=24):
         self.disk = RamDisk(blocks)
@@ -286,7 +288,7 @@ class Desk:
     def on(self):
         self.host = Host()
         self.host.disk = self.disk
-        self.app = start("/f/", self.host, self.role)
+        self.app = start("/f/", self.host, self.role, self.ladder)
         self.radio = self.app.radio
         if self.radio:
             self.radio.disk = self.disk

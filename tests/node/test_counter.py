@@ -15,7 +15,7 @@ def paths():
     return "/f/state/counter-0001", "/f/counter-0001"
 def new(reserve=16):
     from firmware.node.start import make_counter
-    return make_counter("/f/", config(gated=reserve == 1))
+    return make_counter("/f/", config(power={"profile": "gated"} if reserve == 1 else None))
 """
 
 

@@ -169,7 +169,7 @@ def test_a_transmission_that_fails_repeats_the_identical_bytes(desk):
         COUNT
         + """
 d = Desk(radio_config())
-d.app.uplink._asked_ms = 0
+d.app.uplink.asked_ms = 0
 d.radio.failing = ["radio_tx", None, None, "radio_tx", "radio_tx", "radio_tx"]
 d.run(4500)
 frames = [f for _, f, _ in d.radio.sent]

@@ -37,7 +37,10 @@ def test_every_import_of_a_slot_is_in_the_slot(town):
         modules = set(build.board_modules(board))
         for module in modules:
             missing = [found for found in build.imports(module) if found not in modules]
-            assert all(found.startswith(("radio/", build.HOST_ONLY)) for found in missing), (name, module, missing)
+            absent = ("radio/", build.HOST_ONLY, *build.SLEEP)
+            assert all(found.startswith(absent) for found in missing), (name, module, missing)
+        assert ("node/wake" in modules) == (board.link == "radio")
+        assert ("node/remember" in modules) == (board.type == "esp32-c3")
 
 
 def test_a_slot_is_bytecode_and_the_second_costs_nothing(town, tmp_path, monkeypatch):

@@ -30,6 +30,8 @@ LADDER = ("ladder", "rungs")  # modules beside the slots
 ENTRIES = ("app", "start")
 # Loaded when they are asked for: the service console and its ops.
 ON_DEMAND = ("node/serve", "node/op_*")
+DEEP_SLEEP = ("node/remember", "radio/ledger_state")
+SLEEP = ("node/power", "node/wake", *DEEP_SLEEP)
 HOST_ONLY = "wire/host/"  # the reader's side of the protocol
 
 
@@ -40,7 +42,14 @@ def board_modules(board: Board, port: str | None = None) -> list[str]:
     """
     chip = board.radio.module.chip if board.radio else None
     asked = [f"node/{path.stem}" for name in ON_DEMAND for path in sorted(FIRMWARE.glob(f"{name}.py"))]
-    return sorted(_closure([*_roots(board, port), *asked], (*_other_radios(chip), HOST_ONLY)))
+    return sorted(_closure([*_roots(board, port), *asked], (*_other_radios(chip), HOST_ONLY, *_not_here(board))))
+
+
+def _not_here(board: Board) -> tuple[str, ...]:
+    """Modules of sleeping that this kind of board cannot need: on a cable none sleeps; a Pico keeps nothing over a deep sleep."""
+    if board.link == "serial":
+        return SLEEP
+    return () if "deep_ua" in presets().boards[board.type].power else DEEP_SLEEP
 
 
 def _roots(board: Board, port: str | None) -> list[str]:
