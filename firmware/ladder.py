@@ -58,6 +58,12 @@ class Ladder:
     Rules come from flash each time: ask `open` before sent(), `trial` before asked() and answered().
     """
 
+    root: str
+    slot: str
+    other: str
+    feed: object
+    retain: object
+
     def __getattr__(self, name):
         return lambda *args: __import__("rungs").apply(self, name, args)
 

@@ -58,7 +58,7 @@ async def selftest(talk):
     board = talk.board
     app = board.app
     stat = os.statvfs(board.root or "/")
-    out = {"flash_free": stat[0] * stat[3]}
+    out: dict = {"flash_free": stat[0] * stat[3]}
     if hasattr(app, "uplink"):
         out["piv"] = app.uplink.counter.upcoming
     radio = app.radio if app else None

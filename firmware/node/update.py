@@ -184,8 +184,8 @@ class Updater:
         least = max(RELEASE, self._ladder.floor) + 1
         if release < least:
             self._refuse("update_release", "release %d, at least %d is needed" % (release, least))
-        free = os.statvfs(self._root)
-        free = free[0] * free[3] if free[3] <= free[2] else 0  # littlefs counts some blocks twice: less than none wraps around
+        stat = os.statvfs(self._root)
+        free = stat[0] * stat[3] if stat[3] <= stat[2] else 0  # littlefs counts some blocks twice: less than none wraps around
         if room and need > free:
             self._refuse("update_room", "%d bytes are needed, %d are free" % (need, free))
         return release

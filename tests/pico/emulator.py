@@ -163,3 +163,8 @@ class Pico:
             execute_batch(simulator, _TICKS)
             assert self.clock.now_us < end_us, f"after {chip_s} s of chip time\n{self.text[-3000:]}"
             assert time.monotonic() < end, f"after {wall_s} s of wall time\n{self.text[-3000:]}"
+
+    def rest(self, chip_s: float, wall_s: float = 60) -> None:
+        """Run for so much chip time."""
+        end_us = self.clock.now_us + chip_s * 1e6
+        self.run(lambda: self.clock.now_us >= end_us, chip_s=2 * chip_s, wall_s=wall_s)
