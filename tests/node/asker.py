@@ -34,13 +34,22 @@ def ask(d, op, *args, key=SVC, ident=None):
 
 
 def greet(d, at=0):
-    """Ask for a challenge in `at` seconds, and keep its nonce."""
+    """Ask for a challenge in `at` seconds, and keep its nonce; its answer is not among the others."""
 
-    def keep():
-        Asker.nonce = d.host.answers.pop()[2][0]
+    def ask_and_keep():
+        ask(d, "challenge")
+        ident = Asker.ident
 
-    d.after(at, lambda: ask(d, "challenge"))
-    d.after(at + 0.5, keep)
+        def keep():
+            for answer in d.host.answers:
+                if answer[0] == ident and answer[1] == 0:
+                    Asker.nonce = answer[2][0]
+                    d.host.answers.remove(answer)
+                    return
+
+        d.after(0.5, keep)
+
+    d.after(at, ask_and_keep)
 
 
 def asked(d, *requests, seconds=10, every=5):
