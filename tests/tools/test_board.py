@@ -88,8 +88,9 @@ def test_it_measures_and_is_judged(running, ask):
     assert lines == [["distance 1000 mm", "error sensor_silent", "fill 17 %"]] * 2
     code, out, err = ask(running.port, "selftest")
     assert code == 10
-    assert "passed  sensor distance (a02yyuw)  1000, 1000" in out
-    assert "FAILED  sensor temperature (ds18b20)  sensor_silent" in out
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert "passed sensor distance (a02yyuw) 1000..1000 mm 30..4500" in rows
+    assert "FAILED sensor temperature (ds18b20) sensor_silent" in rows
     assert three_lines(err, "device_fault")
     assert "the self-test failed: sensor temperature (ds18b20)" in err
     code, out, err = ask(running.port, "selftest", "--json")
@@ -138,6 +139,24 @@ def test_another_key_and_another_board_are_refused(running, ask, tmp_path, town)
     assert code == 6
     assert f"the board here is {NAME}" in err
     assert three_lines(err, "mismatch")
+
+
+@pytest.mark.share("flash")
+def test_among_several_ports_the_board_is_found_by_its_name(running, flashed, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tools.diag.board_target.PROBE_S", 0.3)
+    words = ["--inventory", str(ROOT / "boards.yaml"), "--secrets", str(flashed / "secrets.json")]
+    with PtyBoard(tmp_path, "e6614c311b7e6aff", deaf=True) as deaf:
+        monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [deaf.port, running.port])
+        assert cli.run(["board", NAME, "status", "--json", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["board"] == NAME
+        assert cli.run(["board", "bin-quai", "status", *words]) == 4
+        err = capsys.readouterr().err
+    assert three_lines(err, "no_device")
+    assert f"{running.port}: {NAME}" in err
+    monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [running.port, running.port])
+    assert cli.run(["board", NAME, "status", *words]) == 0
+    monkeypatch.setattr("tools.diag.board_target.usb_ports", list)
+    assert cli.run(["board", NAME, "status", *words]) == 4
 
 
 @pytest.mark.share("flash")

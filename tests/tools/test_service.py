@@ -51,9 +51,9 @@ def test_the_published_request():
     talk = Talk()
     talk.request("challenge")
     talk.nonce, talk.key = NONCE, KEY
-    ident, line = talk.request("set", {"empty_mm": 1150})
+    ident, line = talk.request("set", "empty_mm", 1150)
     assert ident == 2
-    assert line.hex() == "7e24847d2263736574a168656d7074795f6d6d7d397d247d5e48be7d39b47d2db97d26289af78bc97d357e"
+    assert line.hex() == "7e24857d226373657468656d7074795f6d6d7d397d247d5e483c9746c4d35e7d3c7d27a9e1867d2f7e"
 
 
 def test_other_voices_on_the_line_pass_by():

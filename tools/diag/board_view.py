@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from firmware.wire.host.errors import DEVICE_ERRORS
@@ -55,8 +56,8 @@ class View:
             (
                 _("passed") if check.passed else _("FAILED"),
                 check.name,
-                check.error or f"{_text(check.value)} {check.unit}".strip(),
-                f"{check.limits[0]}..{check.limits[1]}" if check.limits else "",
+                check.error or f"{_span(check.value)} {check.unit}".strip(),
+                f"{check.limits[0]}..{check.limits[1] or ''}" if check.limits else "",
             )
             for check in checks
         ])  # fmt: skip
@@ -82,9 +83,9 @@ class View:
             with contextlib.suppress(ImportError):
                 _print(rows)
                 return
-        width = max((len(row[0]) for row in rows), default=0)
+        widths = [max(len(cell) for cell in column) for column in zip_longest(*rows, fillvalue="")]
         for row in rows:
-            _write("  ".join((row[0].ljust(width), *row[1:])).rstrip())
+            _write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
 
 
 def _print(rows: Sequence[tuple[str, ...]]) -> None:
@@ -146,6 +147,13 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_text(each) for each in value) or "-"
     return "-" if value is None else str(plain(value))
+
+
+def _span(value: Any) -> str:
+    """Several measurements of one thing by their lowest and highest."""
+    if isinstance(value, list) and len(value) > 2 and all(type(each) is int for each in value):
+        return f"{min(value)}..{max(value)}"
+    return _text(value)
 
 
 def _flat(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from firmware.wire.host.errors import DEVICE_ERRORS
 from gateway.presets import Driver, Reads
 
-# Inclusive limits of what is no sensor.
+# Inclusive limits of what is no sensor; None: there is no highest.
 BATTERY_MV = (2800, 6000)  # below it a radio's transmission browns a board out; above it no battery of ours goes
-FLASH_FREE = (65_536, 1 << 40)  # bytes: a queue of 64 readings takes a block of 4 kB for some of them
+FLASH_FREE = (65_536, None)  # bytes: a queue of 64 readings takes a block of 4 kB for some of them
 COUNTERS_USED = (1, (1 << 20) - 1)  # from 2^20 on the board asks for a new key
 
 
@@ -20,7 +20,7 @@ class Check(NamedTuple):
     passed: bool
     value: Any
     unit: str
-    limits: tuple[int, int] | None
+    limits: tuple[int, int | None] | None
     error: str
 
 
@@ -40,14 +40,14 @@ def judge(found: Mapping[str, Any], names: Mapping[str, str], drivers: Mapping[s
     if "battery_error" in found:
         checks.append(_reported("battery", found["battery_error"]))
     checks += [
-        Check(name, limits[0] <= found[key] <= limits[1], found[key], unit, limits, "")
+        Check(name, limits[0] <= found[key] <= (limits[1] or found[key]), found[key], unit, limits, "")
         for name, key, unit, limits in _PLAIN
         if found.get(key) is not None
     ]
     return checks
 
 
-_PLAIN = (
+_PLAIN: tuple[tuple[str, str, str, tuple[int, int | None]], ...] = (
     ("battery", "battery", "mV", BATTERY_MV),
     ("flash free", "flash_free", "B", FLASH_FREE),
     ("counter", "piv", "", COUNTERS_USED),
