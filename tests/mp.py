@@ -17,7 +17,7 @@ def micropython() -> str:
     return found
 
 
-def run(code, heap_kb=400, path=(), args=(), *, timeout_s=60, env=None):
+def run(code, heap_kb=400, path=(), args=(), *, timeout_s=60, env=None, stdin=None):
     """Run `code` (source text, or a Path to a file) and return its standard output; a failure raises AssertionError."""
     search = [*(str(p) for p in path), str(ROOT), str(ROOT / "tests"), ".frozen"]
     full_env = {
@@ -29,7 +29,7 @@ def run(code, heap_kb=400, path=(), args=(), *, timeout_s=60, env=None):
     command = [micropython(), "-X", f"heapsize={heap_kb * 1024}"]
     command += [str(code)] if isinstance(code, Path) else ["-c", code]
     command += [str(a) for a in args]
-    done = subprocess.run(command, env=full_env, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run(command, env=full_env, stdin=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
     ended = f"micropython ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert done.returncode == 0, ended
     return done.stdout
