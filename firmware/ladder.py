@@ -52,8 +52,8 @@ class Ladder:
 
     slot, other: "a" and "b", or the other way round; trial: bool; safe: round of the safe mode, 0: none; strikes;
     quarantine: names of sensors; floor: lowest release that may be installed; untold: crashes that wait to be told; open:
-    this boot counts, and nothing was sent; cause: of the reset, a number of firmware.ports; wake: this is a scheduled wake;
-    feed(): feeds the watchdog; retain(note).
+    this boot counts, and nothing was sent; closed: no Ctrl-C stops this board; cause: of the reset, a number of firmware.ports;
+    wake: this is a scheduled wake; feed(): feeds the watchdog; retain(note).
 
     Rules come from flash each time: ask `open` before sent(), `trial` before asked() and answered().
     """
@@ -84,8 +84,11 @@ def leave(path):
 
 def up(dog, root):
     """Judge, count, and load a slot. Return (Ladder, its application's run). ImportError when no slot can be loaded."""
-    import rungs
-
+    try:
+        import rungs
+    except Exception:
+        __import__("micropython").kbd_intr(3)  # who may stop this board cannot be read any more
+        raise
     ladder = Ladder()
     ladder.root, ladder.feed, ladder.retain = root, dog.feed, retain
     rungs.start(ladder, machine.reset_cause(), retained())

@@ -1,14 +1,14 @@
 """The launcher: all that is source on a board. Arms the watchdog, climbs the ladder; whatever falls down becomes a reset."""
 
 import machine
+import micropython
 import sys
 import time
 
-dog = machine.WDT(timeout=8000)
+micropython.kbd_intr(-1)  # the ladder knows whether a person may stop this board; where there is none, the REPL is next
+dog, ladder = machine.WDT(timeout=8000), __import__("ladder")
 try:
     try:
-        import ladder
-
         ladder.climb(dog)
     except Exception as error:
         sys.print_exception(error)

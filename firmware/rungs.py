@@ -26,6 +26,7 @@ PAROLE = 12  # a sensor that is out of quarantine for a trial of its own, or ""
 SENSORS = 13  # names of all
 GATED = 14  # 1: power is cut between wakes, so power-on is no boot that counts
 CRASHES = 15  # [code, text] of what was not told yet, the oldest first
+CLOSED = 16  # 1: in production, nobody comes to the REPL by Ctrl-C
 
 MOST_STRIKES = 5  # then the next rung: a sensor into quarantine, at last the safe mode
 MOST_TRIES = 3  # strikes that end a trial
@@ -42,11 +43,12 @@ POWER = 1  # causes of a reset, as firmware.ports numbers them
 WATCHDOG = 3
 SLEEP = 4
 SOFT = 5
+CTRL_C = 3
 
 
 def new():
     """Return the record of a board without a past."""
-    return ["a", "", 0, 0, 0, 0, 0, 0, 0, 0, "", [], "", [], 0, []]
+    return ["a", "", 0, 0, 0, 0, 0, 0, 0, 0, "", [], "", [], 0, [], 0]
 
 
 # --- the rules
@@ -238,6 +240,11 @@ def stop(r):
     r[OPEN] = 0
 
 
+def close(r, on):
+    """Close the REPL from the next boot on, or open it again; what Ctrl-C does until then the caller decides."""
+    r[CLOSED] = 1 if on else 0
+
+
 def other(slot):
     """Return the slot that is not `slot`."""
     return "b" if slot == "a" else "a"
@@ -288,11 +295,14 @@ def show(ladder, r):
     ladder.floor = r[FLOOR]
     ladder.untold = len(r[CRASHES])
     ladder.open = r[OPEN]
+    ladder.closed = bool(r[CLOSED])
 
 
 def start(ladder, cause, note):
     """Judge the boot before and count this one, for a new Ladder."""
     r = load(ladder.root)[0]
+    if not r[CLOSED]:
+        __import__("micropython").kbd_intr(CTRL_C)  # the launcher let nobody in
     ladder.cause, ladder.wake = begin(r, cause, note)
     save(ladder.root, r)
     show(ladder, r)

@@ -4,7 +4,8 @@ Stands where the C code of a board's USB console stands (friendly and raw REPL, 
 reset); everything that is executed, the file system and the bytecode loader are MicroPython's own. A soft reset ends this
 process with SOFT or SOFT_RAW and the host starts it again on the same image, so that the heap is as fresh as a board's.
 While code runs a Ctrl-C arrives as SIGINT, as the interrupt character of a board does: between any two bytecodes. The host
-knows when from the bytes R (running) and I (idle) on the pipe `state`.
+knows when from the bytes R (running) and I (idle) on the pipe `state`, and from C and O that kbd_intr() has closed and opened
+this way in; the prompt opens it, as on a board.
 """
 
 import io
@@ -13,8 +14,11 @@ import os
 import select
 import sys
 
+import micropython as real_micropython
+
 SOFT, SOFT_RAW, HARD = 42, 43, 44
 WINDOW = 128
+CLOSES = "micropython.kbd_intr(-1)"  # what begins with it is closed before anybody hits a key
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 
 with open(sys.argv[1]) as file:
@@ -163,6 +167,17 @@ class Words:
         words.flush()
 
 
+class Micropython:
+    """The module of that name: the host, which stands for the C code of the line, learns what Ctrl-C is now."""
+
+    @staticmethod
+    def kbd_intr(character):
+        state.write(b"O" if character == 3 else b"C")
+
+    def __getattr__(self, name):
+        return getattr(real_micropython, name)
+
+
 class Machine:
     UART = Uart
     Pin = ADC = I2C = SPI = SoftSPI = SoftI2C = Nothing
@@ -208,7 +223,7 @@ def execute(code, names):
     said = ""
     try:
         try:
-            state.write(b"R")
+            state.write(b"CR" if CLOSES in code else b"R")
             exec(compile(code, "<stdin>", "exec"), names)
         except SystemExit as error:
             if error.args == (HARD,):
@@ -333,6 +348,7 @@ line = select.poll()
 line.register(sys.stdin, select.POLLIN)
 sys.modules["sys"] = BoardSys()
 sys.modules["machine"] = Machine
+sys.modules["micropython"] = Micropython()
 sys.modules["onewire"] = Onewire
 flash = Flash(who["image"], who["blocks"])
 try:

@@ -2,9 +2,15 @@
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from flashing import UID
+from pty_board import PtyBoard
 
 from gateway import inventory
 from tools import cli
@@ -33,6 +39,43 @@ def flash(secrets, capsys):
     def run(name, port, *options):
         words = ["flash", name, "--port", str(port), "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets)]
         code = cli.run([*words, *options])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def flashed(tmp_path_factory):
+    """A folder with the image of bin-capitainerie as it was flashed, and the secrets that it was flashed with."""
+    folder = tmp_path_factory.mktemp("flashed")
+    secrets = folder / "secrets.json"
+    fleet = inventory.load(ROOT / "boards.yaml")
+    made = {kid: {"board": board.name, "secret": f"{kid:0>4}" * 8} for board in fleet.nodes for kid in board.kids}
+    secrets.write_text(json.dumps({"keys": made}))
+    secrets.chmod(0o600)
+    with PtyBoard(folder, UID) as board:
+        where = ["--port", board.port, "--inventory", str(fleet.path), "--secrets", str(secrets)]
+        assert cli.run(["flash", "bin-capitainerie", *where, "-q"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(flashed, tmp_path_factory):
+    """The board on a pty, its application running: as it comes out of the flashing, with its sensor."""
+    folder = tmp_path_factory.mktemp("running")
+    shutil.copy(flashed / f"{UID}.img", folder)
+    with PtyBoard(folder, UID, uart=True) as board:
+        yield board
+
+
+@pytest.fixture
+def ask(flashed, capsys):
+    """`ask(port, *words) -> (exit code, stdout, stderr)` of `jourdain board bin-capitainerie words`."""
+
+    def run(port, *words, target="bin-capitainerie", secrets=flashed / "secrets.json"):
+        where = ["--port", port, "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets)]
+        code = cli.run(["board", target, *words, *where])
         said = capsys.readouterr()
         return code, said.out, said.err
 

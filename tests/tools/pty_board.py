@@ -42,7 +42,7 @@ class PtyBoard:
         self.received = 0
         self.resets = 0
         self.ended = None
-        self._closing = self._running = False
+        self._closing = self._running = self._closed = False
 
     def __enter__(self):
         self._master, self._slave = pty.openpty()
@@ -115,8 +115,11 @@ class PtyBoard:
                 return False
             if state == b"W" or (state == b"F" and self._fed is not None):
                 self._fed = time.monotonic()
+            elif state in b"CO":
+                self._closed = state == b"C"
             elif state in b"RI":
                 self._running = state == b"R"
+                self._closed = self._closed and self._running
                 self._up.set()
 
     def _listen(self):
@@ -131,7 +134,7 @@ class PtyBoard:
                 return
             for piece in re.findall(b"\x03|[^\x03]+", data):
                 self._up.wait(20)
-                if piece == b"\x03" and self._running:
+                if piece == b"\x03" and self._running and not self._closed:
                     self.process.send_signal(signal.SIGINT)
                 else:
                     os.write(self._into, piece)

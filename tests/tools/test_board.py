@@ -1,7 +1,6 @@
 """`jourdain board` against a real MicroPython whose application runs, on a pty."""
 
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,42 +14,6 @@ from pty_board import PtyBoard
 from tools import cli
 
 NAME = "bin-capitainerie"
-
-
-@pytest.fixture(scope="module")
-def flashed(tmp_path_factory, town):
-    """A folder with the image of NAME as it was flashed, and the secrets that it was flashed with."""
-    folder = tmp_path_factory.mktemp("flashed")
-    secrets = folder / "secrets.json"
-    made = {kid: {"board": board.name, "secret": f"{kid:0>4}" * 8} for board in town.nodes for kid in board.kids}
-    secrets.write_text(json.dumps({"keys": made}))
-    secrets.chmod(0o600)
-    with PtyBoard(folder, UID) as board:
-        words = ["flash", NAME, "--port", board.port, "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets), "-q"]
-        assert cli.run(words) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def running(flashed, tmp_path_factory):
-    """The board on a pty, its application running: as it comes out of the flashing, with its sensor."""
-    folder = tmp_path_factory.mktemp("running")
-    shutil.copy(flashed / f"{UID}.img", folder)
-    with PtyBoard(folder, UID, uart=True) as board:
-        yield board
-
-
-@pytest.fixture
-def ask(flashed, capsys):
-    """`ask(port, *words) -> (exit code, stdout, stderr)` of `jourdain board NAME words`."""
-
-    def run(port, *words, target=NAME, secrets=flashed / "secrets.json"):
-        where = ["--port", port, "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets)]
-        code = cli.run(["board", target, *words, *where])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.mark.share("flash")

@@ -84,7 +84,8 @@ class Connection:
                 raise HostError("transfer", str(error), port, _("check the cable")) from None
         self.close()
         what = _("nothing at this port answers as MicroPython does")
-        raise HostError("no_device", what, port, _("put MicroPython on the board first, or press its reset"))
+        hint = _("put MicroPython on the board, or press its reset; one in production: jourdain board BOARD open")
+        raise HostError("no_device", what, port, hint)
 
     def run(self, script: str) -> str:
         """Run a script on the board and return what it printed."""

@@ -1,0 +1,93 @@
+"""A board in production: no key on its line leads to the REPL, but the service key does. Real MicroPython on a pty."""
+
+import ast
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import serial
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from flashing import ROOT, UID
+from pty_board import PtyBoard
+
+from gateway.errors import HostError
+from tools.flash import connect
+
+
+def typed(port, data, wait_s=0.2):
+    """What comes back when these bytes are typed at the port."""
+    with serial.serial_for_url(port, timeout=0.05) as line:
+        line.reset_input_buffer()
+        line.write(data)
+        end = time.monotonic() + wait_s
+        back = b""
+        while time.monotonic() < end:
+            back += line.read(4096)
+    return back
+
+
+@pytest.mark.share("flash")
+def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashed, tmp_path, ask, monkeypatch):
+    shutil.copy(flashed / f"{UID}.img", tmp_path)
+    with PtyBoard(tmp_path, UID, uart=True) as board:
+        code, out, err = ask(board.port, "production", "on", "--json")
+        assert (code, json.loads(out)) == (0, {"production": True}), err
+        for at_boot in (False, True):
+            if at_boot:  # typed at while it starts, from its first byte on
+                boots = board.resets
+                assert ask(board.port, "reboot")[0] == 0
+                while board.resets == boots:
+                    assert b">>>" not in typed(board.port, b"\x03\x03\x01", 0.05)
+            for keys in (b"\x03", b"\x03\x03\x01print(1)\x04", b"\x01", b"\x04", b"\r\nimport os\r\n"):
+                back = typed(board.port, keys)
+                assert b">>>" not in back
+                assert b"raw REPL" not in back
+                assert b"KeyboardInterrupt" not in back
+            code, out, err = ask(board.port, "status", "--json")
+            assert code == 0, err
+            assert json.loads(out)["production"] is True
+        monkeypatch.setattr(connect, "ANSWERS_S", (1.0,))
+        with pytest.raises(HostError, match="no_device"):
+            connect.Connection(board.port)
+        monkeypatch.undo()
+        assert ask(board.port, "open")[0] == 0
+        assert b">>> " in typed(board.port, b"\x03", 1)
+        connection = connect.Connection(board.port)
+        assert connection.run("print(6 * 7)").strip() == "42"
+        connection.restart()
+        connection.close()
+        for _ in range(20):
+            code, out, err = ask(board.port, "status", "--json")
+            if code == 0:
+                break
+        assert json.loads(out)["production"] is True
+        assert b">>>" not in typed(board.port, b"\x03")
+        assert ask(board.port, "production", "off")[0] == 0
+        assert b">>> " in typed(board.port, b"\x03", 1)
+
+
+def test_nothing_of_the_launcher_runs_before_the_line_is_closed():
+    statements = ast.parse((ROOT / "firmware/main.py").read_text()).body[1:]
+    first = next(s for s in statements if not isinstance(s, ast.Import))
+    assert ast.unparse(first) == "micropython.kbd_intr(-1)"
+    imported = {name.name for s in statements if isinstance(s, ast.Import) for name in s.names}
+    assert imported == {"machine", "micropython", "sys", "time"}
+
+
+@pytest.mark.share("flash")
+@pytest.mark.parametrize("gone", ["ladder.mpy", "rungs.mpy"])
+def test_a_board_whose_ladder_is_damaged_can_be_repaired(flashed, tmp_path, gone):
+    shutil.copy(flashed / f"{UID}.img", tmp_path)
+    with PtyBoard(tmp_path, UID, uart=True) as board:
+        connection = connect.Connection(board.port)
+        connection.run(f"import os\nos.remove('/{gone}')")
+        connection.restart()
+        connection.close()
+        time.sleep(0.5)
+        connection = connect.Connection(board.port)
+        assert gone not in connection.run("import os\nprint(os.listdir('/'))")
+        connection.close()
