@@ -214,6 +214,13 @@ def found(r, slot):
         r[SLOT] = slot
 
 
+def flashed(r):
+    """A cable has put an application into slot a: it is in force, and what the one before it did is no matter."""
+    r[SLOT + 1 : FLOOR] = ["", 0]
+    r[FLOOR + 1 : GATED] = new()[FLOOR + 1 : GATED]
+    r[SLOT] = "a"
+
+
 def told(r):
     """What went wrong was told."""
     r[CRASHES] = []

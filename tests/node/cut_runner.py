@@ -28,7 +28,7 @@ SCENARIOS = (
     ("making a key's counter", "cut_state", "Provisioning"),
     ("queue with alarms", "cut_state", "Backlog"),
     ("boot ladder, slots on trial", "cut_ladder", "Climb"),
-    ("update of the idle slot", "cut_update", "Update"),
+    ("update and its trial", "cut_update", "Update"),
     ("whole node by cable", "cut_node", "Wired"),
     ("whole node by radio", "cut_node", "Radio"),
 )

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def bring(workshop, capsys):
 
 
 @pytest.fixture
+def tried(workshop, capsys):
+    """`tried(port)`: the status of the board there, once it has restarted and answers."""
+
+    def run(port):
+        capsys.readouterr()
+        where = ["--port", port, *FLEET, "--secrets", str(workshop / "secrets.json"), "--json"]
+        time.sleep(2)
+        assert cli.run(["board", NAME, "status", *where]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
 def release(workshop, town, tmp_path):
     """`release(number, **more)`: the path of a bundle for NAME: what it was flashed with, and one file more."""
     private = keys.load(workshop / "release.key", WORDS)
@@ -101,7 +116,7 @@ def test_flashing_leaves_what_an_update_needs(workshop, town):
 
 
 @pytest.mark.share("flash")
-def test_cut_and_gone_on_with(image, bring, release, monkeypatch):
+def test_cut_gone_on_with_and_flashed_again(image, workshop, bring, release, tried):
     path = release(2)
     found = bundle.read(path)
     changed = sum(map(len, found.parts[:2])) + len(bytecode("wire/cbor"))
@@ -111,10 +126,10 @@ def test_cut_and_gone_on_with(image, bring, release, monkeypatch):
             raise HostError("transfer", "pulled", "", "")
 
     with PtyBoard(image, UID) as board:
-        monkeypatch.setattr("tools.flash.command.Steps.doing", lambda self, text: pulled(*map(int, text.split()[0:3:2])))
-        code, _out, err = bring(board.port, path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tools.flash.command.Steps.doing", lambda self, text: pulled(*map(int, text.split()[0:3:2])))
+            code, _out, err = bring(board.port, path)
         assert (code, "pulled" in err) == (8, True), err
-    monkeypatch.undo()
     assert on_board(image, "/b/signature.new") == found.parts[1]
     with PtyBoard(image, UID) as board:
         code, out, err = bring(board.port, path, "--json")
@@ -122,12 +137,18 @@ def test_cut_and_gone_on_with(image, bring, release, monkeypatch):
         said = json.loads(out)
         assert (said["release"], said["version"]) == (2, "9.9.9")
         assert 0 < said["sent"] < changed - sum(map(len, found.parts[:2]))  # neither manifest nor signature once more
-        code, out, err = bring(board.port, path)
-        assert code == 0, err
+        status = tried(board.port)
+        assert (status["slot"], status["trial"]) == ("b", True)
+        code, _out, err = bring(board.port, path)
+        assert (code, "on trial" in err) == (10, True), err
     assert on_board(image, "/b/manifest") == found.parts[0]
     for entry, data in zip(found.manifest.entries, found.parts[2:], strict=True):
         assert on_board(image, f"/b/{entry.path}") == data, entry.path
     assert on_board(image, "/b/incoming") is on_board(image, "/b/part") is on_board(image, "/b/manifest.new") is None
+    with PtyBoard(image, UID) as board:
+        assert cli.run(["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(workshop / "secrets.json"), "-q"]) == 0
+        status = tried(board.port)
+        assert (status["slot"], status["trial"], status["strikes"]) == ("a", False, 0)
 
 
 @pytest.mark.share("flash")

@@ -13,16 +13,18 @@ from typing import Any
 
 import click
 
+from firmware.node.manifest import kind_of
 from firmware.wire import cbor
 from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.quantities import INTERVAL, ORDER
+from gateway import bundle, keys
 from gateway import config as configuration
 from gateway import inventory as fleet
-from gateway import keys
 from gateway.commands import DONE, REFUSED, Command, Queue
 from gateway.errors import HostError, did_you_mean
 from gateway.inventory import Board, Inventory
 from gateway.releases import Releases
+from tools.flash.config import board_config
 from tools.i18n import _
 
 REBOOT, CALIBRATE, SET, PLAN, UPDATE = 1, 2, 3, 4, 5
@@ -144,17 +146,22 @@ def _content(
         "calibrate": lambda: {ORDER: [CALIBRATE]},
         "reboot": lambda: {ORDER: [REBOOT]},
         "plan": lambda: {ORDER: [PLAN, *_plan(inventory, board, words[0])]},
-        "update": lambda: {ORDER: _release(settings, board, words[0])},
+        "update": lambda: {ORDER: _release(settings, inventory, board, words[0])},
     }
     return " ".join((verb, *words)), make[verb]()
 
 
-def _release(settings: configuration.Config, board: Board, path: str) -> list[int | bytes]:
+def _release(settings: configuration.Config, inventory: Inventory, board: Board, path: str) -> list[int | bytes]:
     """Keep a release for the daemon, and name it to the board. Raises HostError bad_release, disk_error."""
     if board.radio is None:
         raise click.UsageError(_("{board} has no radio: jourdain board {board} update").format(board=board.name))
-    name = b"" if path == "none" else Releases(settings.releases).add(Path(path)).digest
-    return [UPDATE, name]
+    if path == "none":
+        return [UPDATE, b""]
+    kind, other = kind_of(board_config(inventory, board)), bundle.read(Path(path)).manifest.kind
+    if other != kind:
+        what = _("this release is for {other}, {board} is {kind}").format(other=other, board=board.name, kind=kind)
+        raise HostError("bad_release", what, path, _("build one: jourdain release build {board}").format(board=board.name))
+    return [UPDATE, Releases(settings.releases).add(Path(path)).digest]
 
 
 def _interval(text: str) -> int:

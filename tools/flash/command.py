@@ -145,6 +145,7 @@ def _flash(  # noqa: PLR0917
         if found.settings:
             steps.done(_("the board keeps what commands and calibration changed on it"))
         write.copy(connection, files, todo, steps.doing)
+        connection.run(write.IN_FORCE)
         steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
                       len(todo.write)).format(count=len(todo.write), same=len(todo.same)))  # fmt: skip
     connection.restart()

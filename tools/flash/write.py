@@ -116,3 +116,15 @@ def _swap(written: Iterable[str], stale: Iterable[str]) -> str:
         "if hasattr(os, 'sync'):\n"
         "    os.sync()\n"
     )
+
+
+# Runs on the board: slot a is in force, whichever an update had put in its place, and no strike counts against it.
+IN_FORCE = """
+import os
+if 'rungs.mpy' in os.listdir('/'):
+    import rungs
+    r = rungs.load('/')[0]
+    rungs.flashed(r)
+    if not rungs.save('/', r):
+        raise OSError(5)
+"""
