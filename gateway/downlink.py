@@ -142,9 +142,8 @@ class Controller:
     # What comes in
 
     def heard(self, heard: Heard) -> None:
-        """An uplink was accepted; whether it is answered is decided in the transaction that stores it."""
-        if heard.known.get(ANSWER) is True or COMMAND in heard.known or heard.source.wired:
-            self._heard[heard.kid.keys.kid] = heard
+        """An uplink that asks, tells of a command, or came by a cable was accepted: the transaction that stores it decides."""
+        self._heard[heard.kid.keys.kid] = heard
 
     def sent(self, number: int, status: str) -> None:
         """A bridge says what became of an answer."""

@@ -20,7 +20,7 @@ from firmware.wire.host import payload as wire_payload
 from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.host.receiver import authenticate
 from firmware.wire.link import HEARD, HELLO, SENT, parse
-from firmware.wire.quantities import AGE, ERROR
+from firmware.wire.quantities import AGE, ANSWER, COMMAND, ERROR
 from gateway import quick
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.downlink import ANSWER_MS, Answer, Controller, Heard
@@ -243,7 +243,7 @@ class Receiver:
             unix_ms = max(unix_ms - 1000 * known[AGE], _EARLIEST_MS)
         if ERROR in known:
             self._device_error(kid, known[ERROR])
-        if self._controller and t_ms is not None:
+        if self._controller and t_ms is not None and (ANSWER in known or COMMAND in known or source.wired):
             left_s = mono_s + ANSWER_MS / 1000 - self._mono_s
             self._controller.heard(Heard(source, kid, piv, known, t_ms, left_s))
         how = (heard_ms, rssi_dbm, snr_x4, source.board)
