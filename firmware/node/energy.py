@@ -27,14 +27,17 @@ def draws(profile, power, use):
     if profile != "always":
         work_ms = use["reports_day"] * power["wake_ms" if reset else "work_ms"] + use["samples_day"] * use["sample_ms"]
         out.append(("awake", power["run_ua"], work_ms))
-    waits_ms = use["frames_day"] * use["frame_ms"] + use["windows_day"] * use["window_ms"]
+    sensors_ms = 0
     for name, active_ua, active_ms, standby_ua, times in use["sensors"]:
-        waits_ms += active_ms * times
+        sensors_ms += active_ms * times
         out.append((name, active_ua, active_ms * times))
         if not dark:
             out.append((name, standby_ua, DAY_MS))
-    if reset:  # while it waits for a sensor or for the radio it sleeps lightly
-        out.append(("waiting", power["light_ua"], waits_ms))
+    if reset:  # while it waits for the radio it sleeps lightly
+        radio_ms = use["frames_day"] * use["frame_ms"] + use["windows_day"] * use["window_ms"]
+        out.append(("waiting", power["light_ua"], radio_ms))
+    if sensors_ms and profile != "always":  # but for a sensor it stays awake: a UART hears nothing in light sleep
+        out.append(("waiting", power["idle_ua"] - (0 if reset else base_ua), sensors_ms))
     out.append(("sending", use["tx_ua"], use["frames_day"] * use["frame_ms"]))
     out.append(("listening", use["rx_ua"], use["windows_day"] * use["window_ms"]))
     if not dark:

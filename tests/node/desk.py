@@ -165,7 +165,10 @@ def run(app, seconds):
 
     async def main():
         task = asyncio.create_task(app.run())
-        await asyncio.sleep(seconds)
+        left = seconds
+        while left > 0:  # ticks hold six days
+            await asyncio.sleep(min(left, 86400))
+            left -= 86400
         task.cancel()
 
     asyncio.run(main())

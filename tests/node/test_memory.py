@@ -20,7 +20,7 @@ machine.state["uart"] = True
 
 class Line(io.IOBase):
     to_board = b""
-    frames = 0
+    frames = errors = 0
 
     def ioctl(self, request, mask):
         return mask & 1 if request == 3 and self.to_board else 0
@@ -35,6 +35,9 @@ class Line(io.IOBase):
         for proto, body in hdlc.Decoder().feed(bytes(data)):
             if proto == LOG and body.startswith(b"taken"):
                 self.frames += 1
+            elif proto == LOG and body.startswith((b"error", b"Traceback")):
+                self.errors += 1
+                print(body, file=sys.stderr)
             elif proto == MESSAGE and body[1] == HEARD:
                 self.to_board += link.handled(link.parse(body)[1])
                 if self.frames % 10 == 0:
