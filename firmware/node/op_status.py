@@ -4,30 +4,41 @@ import gc
 
 from firmware.ports import port
 
+from firmware.wire.errors import DeviceError
+
 from . import RELEASE, VERSION, config
 
 
 def challenge(talk):
-    """Return [nonce, kid, board's name, uid, role]: what a host needs to find its key. A radio bridge's kid is b""."""
+    """Return [nonce, kid, board's name, uid, role]: what a host needs to find its key. A radio bridge's kid is b"".
+
+    A board whose configuration is damaged, which is in safe mode, has no name.
+    """
     board = talk.board
-    name = config.load(board.root)["board"]
-    return [talk.challenge(), talk.identity()[0], name, board.uid, board.role]
+    return [talk.challenge(), talk.identity()[0], _config(board).get("board", ""), board.uid, board.role]
+
+
+def _config(board):
+    try:
+        return config.load(board.root)
+    except DeviceError as error:
+        return {"config": error.detail}
 
 
 def status(talk):
     """Return how the board is, a map; what a board does not have is not in it."""
     board = talk.board
-    node, settings = board.app, config.load(board.root)
+    node, settings = board.app, _config(board)
     ladder = board.ladder
     gc.collect()
     out = {
-        "board": settings["board"], "role": board.role, "uid": board.uid, "firmware": VERSION, "release": RELEASE,
+        "board": settings.get("board", ""), "role": board.role, "uid": board.uid, "firmware": VERSION, "release": RELEASE,
         "uptime_s": board.uptime.ms() // 1000, "reset_cause": port().reset_cause(), "error": board.faults.code or 0,
         "heap_free": gc.mem_free(), "production": bool(ladder.closed), "slot": ladder.slot, "trial": bool(ladder.trial),
         "safe": bool(ladder.safe), "strikes": ladder.strikes, "quarantine": list(ladder.quarantine),
     }  # fmt: skip
-    if board.role == "node":
-        for key in ("kid", "service", "link", "report_s"):
+    for key in ("kid", "service", "link", "report_s", "config"):
+        if settings.get(key):
             out[key] = settings[key]
     if hasattr(node, "queue"):
         out["queued"] = len(node.queue.ids)

@@ -22,7 +22,7 @@ import sys
 from firmware.wire import hdlc
 from firmware.wire.cbor import dumps_link, loads_link
 from firmware.wire.errors import DeviceError, WireError, const
-from firmware.wire.seal import hmac_sha256, service_key
+from firmware.wire.service import request_mac, service_key
 
 OPS = {
     "challenge": "op_status", "status": "op_status", "counters": "op_status", "log": "op_status",
@@ -149,7 +149,7 @@ class Talk:
         error = None
         if self.nonce is None:
             raise DeviceError("console_auth", "no challenge")
-        mac = hmac_sha256(self.identity()[1], self.nonce + body[:-MAC_LEN])
+        mac = request_mac(self.identity()[1], self.nonce, body[:-MAC_LEN])
         wrong = type(request[-1]) is not bytes or len(request[-1]) != MAC_LEN
         if not wrong:
             for i in range(MAC_LEN):  # as long for a MAC that is nearly right

@@ -54,20 +54,15 @@ class Keys:
         return self._ccms[down]
 
 
-def _key(secret, ident, end):
-    # CBOR [ident, h'6a646e31', 10, type, length]
+def derive_key(secret, ident, end):
+    """Return the key of `secret` for [ident, h'6a646e31', 10, type, length], of which `end` is the CBOR of the last two."""
     return hkdf_sha256(secret, b"\x85" + bytes((0x40 | len(ident),)) + ident + b"\x44jdn1\x0a" + end, end[-1])
 
 
 def derive(secret, kid):
     """Return all Keys of a device: `secret` 16 bytes, `kid` 2 or 4 bytes."""
-    up, dn = _key(secret, kid, b"\x63Key\x10"), _key(secret, b"", b"\x63Key\x10")
-    return Keys(kid, up, dn, _key(secret, b"", b"\x62IV\x0d"), _key(secret, kid, b"\x63Hop\x10"))
-
-
-def service_key(secret, kid):
-    """Return the key (16 bytes) of a board's service console (README.md, section 6)."""
-    return _key(secret, kid, b"\x63Svc\x10")
+    up, dn = derive_key(secret, kid, b"\x63Key\x10"), derive_key(secret, b"", b"\x63Key\x10")
+    return Keys(kid, up, dn, derive_key(secret, b"", b"\x62IV\x0d"), derive_key(secret, kid, b"\x63Hop\x10"))
 
 
 def hop_tag(keys, data):

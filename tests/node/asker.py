@@ -4,7 +4,7 @@ from desk import KID, SECRET, Service
 
 from firmware.wire import hdlc
 from firmware.wire.cbor import dumps_link
-from firmware.wire.seal import hmac_sha256, service_key
+from firmware.wire.service import request_mac, service_key
 
 SVC = service_key(SECRET, KID)
 Service.script = lambda now: {3: 50, 4: 700}
@@ -27,7 +27,7 @@ def ask(d, op, *args, key=SVC, ident=None):
     else:
         items.append(bytes(8))
         body = dumps_link(items)[:-8]
-        body += hmac_sha256(key, (Asker.nonce or b"") + body)[:8]
+        body += request_mac(key, Asker.nonce or b"", body)
     line = hdlc.encode(0x24, body)
     d.host.say(line)
     return line

@@ -4,7 +4,7 @@ import pytest
 
 from firmware.wire import hdlc
 from firmware.wire.cbor import dumps_link, loads_link
-from firmware.wire.seal import service_key
+from firmware.wire.service import service_key
 from gateway.errors import HostError
 from tools.diag.service import Answer, Service, Talk
 

@@ -82,7 +82,7 @@ def find(target: str, port: str | None, inventory: Path, secrets: Path) -> Targe
     if len(ports) < 2:
         return Target(choose_port(None, ports), entry, secrets)
     found: dict[str, str] = {name: _name_at(name) for name in ports}
-    ours = [name for name, who in found.items() if who == entry.name]
+    ours = [name for name, who in found.items() if who in (entry.name, entry.uid)]
     if len(ours) == 1:
         return Target(ours[0], entry, secrets)
     there = ", ".join(f"{name}: {who or '?'}" for name, who in found.items())
@@ -94,13 +94,14 @@ def find(target: str, port: str | None, inventory: Path, secrets: Path) -> Targe
 
 
 def _name_at(port: str) -> str:
-    """The name of the board at a port, empty where none says it."""
+    """The name of the board at a port, the uid of one without a name, empty where nobody answers."""
     try:
         line = Port(port)
     except HostError:
         return ""
     try:
-        return Service(line, lambda _identity: b"").greet(PROBE_S, 1).board
+        identity = Service(line, lambda _identity: b"").greet(PROBE_S, 1)
+        return identity.board or identity.uid
     except HostError:
         return ""
     finally:
@@ -130,7 +131,8 @@ def _overheard(proto: int, body: bytes) -> None:
 def _key(target: Target, identity: Identity) -> bytes:
     """The service key of the board that answered, which must be the one that is meant."""
     entry = target.entry
-    if entry is not None and (identity.board != entry.name or (entry.uid and identity.uid != entry.uid)):
+    # A board whose configuration is damaged has no name, but a uid.
+    if entry is not None and ((identity.board or entry.name) != entry.name or (entry.uid and identity.uid != entry.uid)):
         what = _("the board here is {found} ({uid}), not {board}").format(
             found=identity.board, uid=identity.uid, board=entry.name
         )

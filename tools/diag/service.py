@@ -12,12 +12,11 @@ from firmware.wire import hdlc
 from firmware.wire.cbor import dumps_link, loads_link
 from firmware.wire.errors import WireError
 from firmware.wire.host.errors import DEVICE_ERRORS
-from firmware.wire.seal import hmac_sha256, service_key
+from firmware.wire.service import MAC_LEN, request_mac, service_key
 from gateway.errors import HostError
 from tools.flash.connect import BAUD, why_closed
 from tools.i18n import _
 
-MAC_LEN = 8
 PIECE = 200  # the host's writes: the ring of an ESP32's UART has 260 bytes
 PIECE_PAUSE_S = 0.06
 ANSWER_S = 3.0  # how long one attempt waits
@@ -65,7 +64,7 @@ class Talk:
         if not self.key or self.nonce is None:
             return bytes(dumps_link(items))
         body = bytes(dumps_link([*items, bytes(MAC_LEN)])[:-MAC_LEN])
-        return body + bytes(hmac_sha256(self.key, self.nonce + body)[:MAC_LEN])
+        return body + bytes(request_mac(self.key, self.nonce, body))
 
     def feed(self, data: bytes) -> Iterator[Answer]:
         """The answers in the next bytes of the line; all else is handed to `overheard` as (proto, body)."""
