@@ -31,6 +31,8 @@ SCENARIOS = (
     ("update and its trial", "cut_update", "Update"),
     ("whole node by cable", "cut_node", "Wired"),
     ("whole node by radio", "cut_node", "Radio"),
+    ("whole node behind a power gate", "cut_sleep", "Gated"),
+    ("whole node in deep sleep", "cut_sleep", "Deep"),
 )
 
 

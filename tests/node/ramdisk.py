@@ -36,6 +36,7 @@ class RamDisk:
         self.overwritten = 0
         self.doing = self.cut_in = ""
         self.clear()
+        self.watched = False
         self.power = None  # the Power that the mounted file system has
 
     def clear(self):
@@ -140,8 +141,9 @@ class Watched:
         disk.use[0] += changes
 
     def remove(self, path):
-        self._use("remove", path, True)
+        self._use("remove", path, False)
         self._vfs.remove(path)
+        self._disk.use[0] += 1
 
     def open(self, path, mode):
         self._use("open", path, "r" not in mode)
@@ -202,6 +204,7 @@ def mount(disk, fresh=False, at="/f", watched=False):
     except OSError:
         pass
     disk.power = Power(disk)
+    disk.watched = watched
     if fresh:
         os.VfsLfs2.mkfs(disk.power, progsize=PAGE)
     vfs = os.VfsLfs2(disk.power, progsize=PAGE)

@@ -13,18 +13,19 @@ spec.loader.exec_module(wear)
 
 # row of the bench, writes a year of the counter and of the queue, erases a year in all
 BUDGET = [("radio board, K = 16", 2_300, 71_000, 11_000), ("radio board, K = 1", 35_200, 71_000, 14_000),
-          ("wired board, K = 16", 2_300, 106_000, 11_000)]  # fmt: skip
+          ("wired board, K = 16", 2_300, 106_000, 11_000), ("gated board (K = 1), a cold start each time", 35_200, 0, 5_000),
+          ("board in deep sleep, K = 16", 2_300, 0, 1_000)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("what", "counter", "queue", "erases"), BUDGET)
 def test_a_year_of_reports_stays_in_its_budget(what, counter, queue, erases):
     row = wear.run(what, 5)
     print(f"{what}: {row}")
-    assert row["done"] >= 5 * 96
+    assert row["done"] >= row["days"] * 96 - 2
     assert counter / 2 < row["year"]["counter"][0] <= counter
-    assert queue / 2 < row["year"]["queue"][0] <= queue
-    assert 0 < row["erases"] <= erases
-    assert row["least"] > wear.PROMISED_YEARS
+    assert queue / 2 <= row["year"]["queue"][0] <= queue
+    assert row["erases"] <= erases
+    assert row["least"] is None or row["least"] > wear.PROMISED_YEARS
 
 
 def test_a_command_a_day_is_one_write(desk):

@@ -7,7 +7,11 @@ import json
 from desk import Host, Service, config, flash, link, radio_config
 from ramdisk import RamDisk, mount
 
-from firmware.node import settings
+import machine
+from cut_sleep import until_sleep
+from sleep_desk import Past
+
+from firmware.node import settings as changes
 
 PICO_BLOCKS = 352  # 1408 KiB
 SLOT_FILES = 45  # of 1 kB each: the application
@@ -54,13 +58,31 @@ def reports(disk, board, reserve, days):
     return frames[0]
 
 
+def wakes(disk, profile, days):
+    """Let a board that loses its memory wake each 15 minutes; returns the frames that it sent."""
+    mount(disk, True)
+    settings = radio_config(report_s=900, power={"profile": profile, "done": 13})
+    flash(settings)
+    begin(disk)
+    Service.script = lambda now: {1: 3600, 2: 215, 3: 47, 4: 512, 5: False}
+    frames, cause = 0, 1
+    for _ in range(days * 96):
+        mount(disk, watched=True)
+        machine.state["cause"] = cause
+        app = desk.start("/f/", Host(), "node", Past(cause, True))
+        until_sleep(app)
+        frames += len(app.radio.sent)
+        cause = 4 if profile == "deep" else 1
+    return frames
+
+
 def commands(disk, days):
     """A command a day changes a setting; returns their number."""
     mount(disk, True)
     flash(config())
     begin(disk)
     for day in range(days):
-        settings.save("/f/", {"report_s": 600 + day % 2, "done": [b"\0\1", day, 0, True], "settings": {"full_mm": 300}})
+        changes.save("/f/", {"report_s": 600 + day % 2, "done": [b"\0\1", day, 0, True], "settings": {"full_mm": 300}})
     return days
 
 
@@ -71,8 +93,8 @@ def begin(disk):
 
 
 def main(what, *args):
-    """Run `reports` or `commands` and print one line of JSON; erases: of all blocks, of the one that had most."""
+    """Run `reports`, `wakes` or `commands` and print one line of JSON; erases: of all blocks, of the one that had most."""
     disk = RamDisk(PICO_BLOCKS)
-    done = (reports if what == "reports" else commands)(disk, *args)
+    done = {"reports": reports, "wakes": wakes, "commands": commands}[what](disk, *args)
     print(json.dumps({"done": done, "erases": [sum(disk.erases), max(disk.erases)], "uses": disk.uses,
                       "used_blocks": sum(n > 0 for n in disk.erases)}))  # fmt: skip
