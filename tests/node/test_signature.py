@@ -62,8 +62,8 @@ def test_the_right_one(judged, signer):
 
 
 def test_every_part_of_the_encoded_message_counts(judged, signer):
-    """A bit in each byte of it, signed with the key itself: the padding in steps, all the rest one by one."""
-    places = [*range(12), *range(12, FILL - 8, 37), *range(FILL - 8, 384)]
+    """A bit of it, signed with the key itself: padding and hash in steps, all the rest byte by byte."""
+    places = [*range(4), *range(4, FILL, 41), *range(FILL, 384 - 32), *range(384 - 32, 384, 5), 383]
     flipped = [bytes(byte ^ (1 << i % 8) * (at == i) for i, byte in enumerate(GOOD)) for at in places]
     assert all(message != GOOD for message in flipped)
     assert judged(signer.modulus, [signer.raw(message) for message in flipped]) == [False] * len(places)
