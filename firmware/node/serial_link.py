@@ -58,6 +58,9 @@ class SerialLink:
         """Take what a host says: a list whose second element is a number."""
         if message[0] == HANDLED:
             self.handled(message[1])
+            ladder = app.board.ladder
+            if ladder.trial and app.uplink.awaited and not self.held:
+                ladder.answered()  # what this release has sealed is on the daemon's disk
         elif message[0] == SEND and len(message) > 2:
             self._answering = asyncio.create_task(self._answer(app, message))
 

@@ -127,3 +127,24 @@ print(*[answer[1] for answer in d.host.answers])
 assert ladder.staged is None
 """, release=1)  # fmt: skip
     assert out.splitlines() == ["51 release 1, at least 2 is needed", "51", "65 51"]
+
+
+def test_a_wired_board_keeps_a_release_whose_frame_was_handled(run):
+    out = run(BEGIN + """
+d.run(70)                                     # frames that nobody handles: on flash, sealed
+d.reboot()
+ladder = d.app.board.ladder = Rebooting()
+ladder.trial, ladder.heard = True, 0
+def answered():
+    ladder.heard += 1
+ladder.answered = answered
+d.app.uplink._ladder = ladder
+ladder.asked = lambda: None
+said = []
+for at, seq in ((1, 2), (2, 3)):              # first what the release before has sealed
+    d.after(at, lambda seq=seq: d.host.say(link.handled(seq)))
+    d.after(at + 0.5, lambda: said.append(ladder.heard))
+d.run(3)
+print(len(d.host.of(1)), said)
+""")  # fmt: skip
+    assert out == "3 [0, 1]\n"
