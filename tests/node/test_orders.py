@@ -282,3 +282,49 @@ def test_a_power_cut_at_every_write_leaves_the_order_done_or_not_begun(town):
     cuts, done = map(int, out.split())
     assert cuts >= 3
     assert 0 < done < cuts
+
+
+SLEEPING = """
+import sleep_desk
+from orders_desk import *
+
+class Asleep(sleep_desk.Sleeper):
+    "A board that sleeps, and a gateway that answers it."
+
+    answers, got = [], []
+
+    def on(self):
+        super().on()
+        send = self.radio.send
+
+        async def air(frame=None):
+            toa = await send(frame)
+            payload, piv = opened(frame)
+            self.got.append(payload)
+            if -5 in payload and self.answers:
+                answer = seal(KEYS, piv, cbor.dumps(self.answers.pop(0)), down=True)
+                self.radio.incoming.append((now_ms() + 1000, answer, -80, 20))
+            return toa
+
+        self.radio.send = air
+
+Service.script = script
+"""
+
+
+@pytest.mark.parametrize("profile", ["deep", "gated"])
+def test_a_board_that_sleeps_obeys_in_one_wake_and_tells_in_the_next(town, profile):
+    out = town(
+        SLEEPING
+        + f"""
+Asleep.answers = [{{-12: 3, -3: True, -14: [3, "empty_mm", 1400]}}, {{-12: 4, -2: 1200}}, {{}}]
+t = Asleep(radio_config(settings=dict(SETTINGS), limits=LIMITS, report_s=900), "{profile}", 5)
+t.wakes(6)
+from firmware.node import settings
+record = settings.load("/f/")[0]
+assert record["settings"] == {{"empty_mm": 1400}} and record["report_s"] == 1200, record
+assert record["done"] == [b"\\0\\1", 4, 0, True], record
+print([(p[-12], p.get(-13)) for p in t.got if -12 in p], -12 in t.got[-1])
+"""
+    )
+    assert out.strip() == "[(3, 0), (4, 0)] False"
