@@ -65,6 +65,8 @@ class Bridge:
         while True:
             try:
                 self._start()
+                if board.ladder.open:
+                    board.ladder.sent()  # it has said hello, and listens: what a bridge is for
                 packet = await self.radio.recv()
             except DeviceError as error:
                 board.faults.note(error)
@@ -73,6 +75,8 @@ class Bridge:
                 continue
             if packet:
                 board.outbox.add(packet.frame, packet.rssi_dbm, packet.snr_x4, board.uptime.u32(packet.t_ms))
+                if board.ladder.trial:
+                    board.ladder.asked()
             else:
                 await asyncio.sleep_ms(_STAGE_MS)  # a radio that stops listening by itself must not stop the others
 
@@ -87,6 +91,8 @@ class Bridge:
     def message(self, message):
         """Take a message (list) of the host; unknown ones and those without their parts are nothing to it."""
         kind, size, board = message[0], len(message), self.board
+        if board.ladder.trial:
+            board.ladder.answered()
         if kind == wire.HELLO and size == 1:
             board.hello(again=True)
         elif size > 1 and type(message[1]) is int:

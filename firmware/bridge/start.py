@@ -13,6 +13,8 @@ from .app import Bridge
 def start(board, root):
     """Return the Bridge. DeviceError: config, identity."""
     config = identify(board, root)
+    if board.ladder.untold:
+        board.ladder.told()  # the log line is all that a board without a key can say
     spec, plan = config["radio"], config["plan"]
     bands = bands_of(plan)
     antenna_dbi = spec.get("antenna_dbi", 0)

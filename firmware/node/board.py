@@ -63,6 +63,8 @@ def run_role(board, start, root):
 
     app = None
     try:
+        if board.ladder.safe:
+            from .safe import start
         app = start(board, root)
         forget_start()
         asyncio.run(app.run())

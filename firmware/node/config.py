@@ -120,8 +120,12 @@ def check_identity(found, expected, what):
 
 def identify(board, root):
     """Return the configuration (dict) below `root`; the board gets its uid. DeviceError: config, identity."""
+    ladder, log = board.ladder, board.console.log
     config = load(root, board.faults.note)
-    board.console.log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, port().reset_cause()))
+    log("boot %s %s firmware %s reset %d" % (config["board"], board.role, VERSION, ladder.cause))
+    if ladder.untold:
+        for code, text in ladder.crashes():
+            log("before: %d %s" % (code, text))
     check_identity(port().unique_id(), config["uid"], "the chip")
     board.uid = config["uid"]
     board.root = root

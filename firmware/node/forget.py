@@ -6,6 +6,7 @@ import sys
 # What is inside a package comes before it.
 _START = (
     "firmware.node.start", "firmware.node.config", "firmware.node.hardware", "firmware.node.plan", "firmware.node.forget",
+    "firmware.node.watched", "firmware.node.absent", "firmware.node.safe",
     "firmware.node.update_radio", "firmware.node.update", "firmware.node.manifest", "firmware.node.settings",
     "firmware.node.pair", "firmware.node.orders", "firmware.wire.downlink",
     "firmware.services.calibration",

@@ -11,7 +11,7 @@ class NoLadder:
     slot = "a"
     other = "b"
     trial = safe = wake = closed = False
-    strikes = floor = 0
+    strikes = floor = open = untold = 0
     quarantine = ()
     cause = 1
 

@@ -2,8 +2,6 @@
 
 import gc
 
-from firmware.ports import port
-
 from firmware.wire.errors import DeviceError
 
 from . import RELEASE, VERSION, config
@@ -33,7 +31,7 @@ def status(talk):
     gc.collect()
     out = {
         "board": settings.get("board", ""), "role": board.role, "uid": board.uid, "firmware": VERSION, "release": RELEASE,
-        "uptime_s": board.uptime.ms() // 1000, "reset_cause": port().reset_cause(), "error": board.faults.code or 0,
+        "uptime_s": board.uptime.ms() // 1000, "reset_cause": ladder.cause, "error": board.faults.code or 0,
         "heap_free": gc.mem_free(), "production": bool(ladder.closed), "slot": ladder.slot, "trial": bool(ladder.trial),
         "safe": bool(ladder.safe), "strikes": ladder.strikes, "quarantine": list(ladder.quarantine),
     }  # fmt: skip

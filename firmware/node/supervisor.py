@@ -6,6 +6,7 @@ from firmware.wire.errors import DeviceError, const
 
 FEED_MS = const(3900)  # less than half of the 8 s that a Pico's watchdog can wait at most
 _LOOK_MS = const(60000)  # where no ladder has armed a watchdog
+_HOUR_MS = const(3600000)
 
 
 class Supervisor:
@@ -31,11 +32,15 @@ class Supervisor:
     async def run(self):
         """Feed for ever. DeviceError("task_late"): the launcher resets the board, or else the watchdog does."""
         ladder, tasks = self._ladder, self._late_ms
+        hours = 0
         while True:
             if ladder:
                 ladder.feed()
             await asyncio.sleep_ms(FEED_MS if ladder else _LOOK_MS)
             now = self._uptime.ms()
+            if ladder and now // _HOUR_MS > hours:
+                hours += 1
+                ladder.settled(hours)
             for name in tasks:
                 if tasks[name] is not None and now > tasks[name]:
                     error = DeviceError("task_late", name)

@@ -28,7 +28,7 @@ class Uplink:
     overhead: bytes of a frame beside payload and PIV.
     app: the Node. awaited: the PIV sealed last, until it is answered. result: (id of a command, error code or 0, or None
     while it is on trial), told until the next answer, or None. trial: a radio plan is on trial. restart: one is due.
-    block: what is wanted of a release, [part, offset], or None.
+    block: what is wanted of a release, [part, offset], or None. past: error codes of boots before, to be told.
     """
 
     def __init__(self, board, queue, link, sealer, counter, *, overhead, reset_cause, report_ms):
@@ -47,7 +47,7 @@ class Uplink:
         self.before = None  # (piv, t_ms, reading) of the frame sealed last
         self.asked_ms = None
         self.alarmed_ms = None
-        self.app = self.awaited = self.result = self.block = None
+        self.app = self.awaited = self.result = self.block = self.past = None
         self.trial = self.restart = False
 
     def push(self, reading):
@@ -123,8 +123,12 @@ class Uplink:
         self._sealed(piv, t_ms, reading, extras)
         asks = ANSWER in extras
         await link.deliver(ident, frame, asks, 2 if ALARM in extras else 1)
+        ladder = self._ladder
+        if ladder.open and (not link.radio or link.sent):
+            ladder.sent()
         if asks:
-            self._ladder.asked()
+            if ladder.trial:
+                ladder.asked()
             await self.obey(await link.answer(self), piv)
         return 0
 
@@ -135,7 +139,9 @@ class Uplink:
         age_s = (now - (t_ms or 0) + 500) // 1000
         if age_s:
             extras[AGE] = age_s
-        if faults.code and ERROR not in reading:
+        if self.past:
+            extras[ERROR] = self.past[0]
+        elif faults.code and ERROR not in reading:
             extras[ERROR] = faults.code
         if self.reset_cause is not None:
             extras[RESET_CAUSE] = self.reset_cause
@@ -168,7 +174,12 @@ class Uplink:
         self.before = None if t_ms is None else (piv, t_ms, reading)
         self.reset_cause = None
         if ERROR in extras:
-            faults.code = None
+            if self.past:
+                self.past.pop(0)
+                if not self.past:
+                    self._ladder.told()
+            else:
+                faults.code = None
         now = self._uptime.ms()
         if ANSWER in extras:
             faults.ask = False

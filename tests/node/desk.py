@@ -275,7 +275,10 @@ def start(root, host, role="node", ladder=None):
 
 
 class Desk:
-    """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk."""
+    """A board that is switched on: `disk`, `host`, `app`, `radio`. `reboot` keeps the disk.
+
+    `ladder`: a function that makes the Ladder of each boot (ladder_desk.py), or None.
+    """
 
     ladder = None
 
@@ -291,7 +294,7 @@ class Desk:
     def on(self):
         self.host = Host()
         self.host.disk = self.disk
-        self.app = start("/f/", self.host, self.role, self.ladder)
+        self.app = start("/f/", self.host, self.role, self.ladder() if callable(self.ladder) else self.ladder)
         self.radio = self.app.radio
         if self.radio:
             self.radio.disk = self.disk

@@ -86,7 +86,7 @@ def run(mp, desk_path, folder, role):
 
 
 # Names are kept in tables that double: one name more can cost 5 kB at once, as it did the wired bin.
-@pytest.mark.parametrize(("board", "limit_kb"), [("bin-capitainerie", 52), ("bin-quai", 68)])
+@pytest.mark.parametrize(("board", "limit_kb"), [("bin-capitainerie", 54), ("bin-quai", 68)])
 def test_nothing_grows_over_hundreds_of_cycles(mp, slot, desk_path, board, limit_kb):
     started, early, most, frames = run(mp, desk_path, slot(board), "node")
     print(f"{board}: started {started / RATIO:.0f} B, after 100 cycles {early / RATIO:.0f} B, most {most / RATIO:.0f} B")

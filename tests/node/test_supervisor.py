@@ -17,6 +17,9 @@ class Ladder:
     def crash(self, code, text):
         self.told = self.told + [(code, text)]
 
+    def settled(self, hours):
+        self.hours = hours
+
 ladder = Ladder()
 """
 

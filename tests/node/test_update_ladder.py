@@ -8,7 +8,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import releases
-import rung_board
 from rung_board import RungBoard
 
 from firmware import rungs
@@ -67,10 +66,8 @@ def signer():
 
 
 @pytest.fixture
-def board(tmp_path, signer, monkeypatch):
+def board(tmp_path, signer):
     """`board(go)`: release 1 runs in slot a, and has release 2 at hand whose application does `go`."""
-    monkeypatch.setattr(rung_board, "BLOCKS", 128)
-    monkeypatch.setitem(rung_board.SHAPE, "block_count", 128)
     made = []
 
     def slot(app):
@@ -80,7 +77,7 @@ def board(tmp_path, signer, monkeypatch):
     def make(go, release=2):
         new = slot(SECOND + "".join(f"    {line}\n" for line in go.strip().split("\n")))
         text = releases.manifest(new, release=release)
-        b = RungBoard(tmp_path, {})
+        b = RungBoard(tmp_path, {}, blocks=128)
         made.append(b)
         for path, data in slot(FIRST % (releases.KIND, hashlib.sha256(text).digest()[:8])).items():
             b.write(f"a/{path}", data)
