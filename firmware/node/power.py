@@ -63,7 +63,7 @@ class Power:
 
     def lighten(self):
         """From now on the loop's idle waits are light sleep. What an interrupt sets meanwhile is seen after the slice."""
-        queue, tasks = asyncio.core._io_queue, asyncio.core._task_queue
+        queue, tasks = asyncio.core._io_queue, asyncio.core._task_queue  # type: ignore[attr-defined]
         wait = queue.wait_io_event
 
         def sleep(ms):

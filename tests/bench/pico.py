@@ -67,10 +67,10 @@ def main() -> int:
         print(f"| {what} ({name}) | {sizes} |", flush=True)
         if figures:
             sent.append((what, figures))
-    print("\n| from power, ms of chip time | main.py begins | application runs | reading sealed | frame sent | of that on air |")
-    print("|---|---|---|---|---|---|")
+    print("\n| from power, ms of chip time | main.py begins | application runs | sealed | sent | on air | processor works |")
+    print("|---|---|---|---|---|---|---|")
     for what, figures in sent:
-        cells = (figures.main_ms, figures.running_ms, figures.taken_ms, figures.sent_ms, figures.airtime_ms)
+        cells = (figures.main_ms, figures.running_ms, figures.taken_ms, figures.sent_ms, figures.airtime_ms, figures.busy_ms)
         print(f"| {what} | " + " | ".join(f"{cell:,.0f}" for cell in cells) + " |")
     good, false = signature_check(uf2, fleet, "bin-quai")
     print("\n| check of a signature, RSA-3072 | chip time, ms | garbage, B |\n|---|---|---|")

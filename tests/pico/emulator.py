@@ -108,9 +108,12 @@ class ChipClock:
 
 
 class Pico:
-    """A board with MicroPython (`uf2`) and a littlefs image (`disk`), switched on by the first `run`."""
+    """A board with MicroPython (`uf2`) and a littlefs image (`disk`), switched on by the first `run`.
 
-    def __init__(self, uf2: Path, disk: bytes) -> None:
+    cable: whether a host is on its USB port; without one nobody hears what it says.
+    """
+
+    def __init__(self, uf2: Path, disk: bytes, *, cable: bool = True) -> None:
         self.mcu = RP2040()
         self._simulator = Simulator(rp2040=self.mcu)
         self.clock = ChipClock(self.mcu.clock)
@@ -120,6 +123,8 @@ class Pico:
         self.mcu.flash[DISK_AT : DISK_AT + len(disk)] = disk
         self._mend()
         self.console = Console(self.mcu.usb_ctrl)
+        if not cable:
+            self.mcu.usb_ctrl.on_usb_enabled = None
         self.resets = 0
         self.mcu.watchdog.on_watchdog_trigger = self._reset
         low, high = STACK
@@ -154,17 +159,22 @@ class Pico:
         touched = bytes(self.mcu.sram[low:high]).lstrip(bytes([_PAINT]))
         return len(touched)
 
+    @property
+    def busy_ms(self) -> float:
+        """How long the processor has worked, at 125 MHz."""
+        return self.mcu.core.cycles / 125_000
+
     def run(self, until: Callable[[], Any], *, chip_s: float, wall_s: float) -> None:
         """Run until `until()` is true; AssertionError with the console's text after so much chip or wall time."""
         end_us, end = self.clock.now_us + chip_s * 1e6, time.monotonic() + wall_s
-        simulator = self._simulator
-        simulator.stopped = False
         while not until():
-            execute_batch(simulator, _TICKS)
+            self._simulator.stopped = False
+            execute_batch(self._simulator, _TICKS)
             assert self.clock.now_us < end_us, f"after {chip_s} s of chip time\n{self.text[-3000:]}"
             assert time.monotonic() < end, f"after {wall_s} s of wall time\n{self.text[-3000:]}"
 
     def rest(self, chip_s: float, wall_s: float = 60) -> None:
         """Run for so much chip time."""
-        end_us = self.clock.now_us + chip_s * 1e6
-        self.run(lambda: self.clock.now_us >= end_us, chip_s=2 * chip_s, wall_s=wall_s)
+        end_us = self.clock.now_us + int(chip_s * 1e6)
+        self.clock.at(end_us, setattr, self._simulator, "stopped", True)  # an idle chip is fast
+        self.run(lambda: self.clock.now_us >= end_us, chip_s=chip_s + 1, wall_s=wall_s)

@@ -51,6 +51,7 @@ class Figures:
     taken_ms: float
     sent_ms: float
     airtime_ms: float
+    busy_ms: float
     stack_bytes: int
     free_bytes: int
     started_bytes: int
@@ -68,7 +69,9 @@ def messages(pico: Pico) -> list[tuple[float, int, bytes]]:
 class Run:
     """One board of the inventory, wired and flashed, anew or with a file system (`flash`) that was in use before."""
 
-    def __init__(self, uf2: Path, fleet: Inventory, name: str, *, flash: bytes | None = None, **changes: Any) -> None:
+    def __init__(
+        self, uf2: Path, fleet: Inventory, name: str, *, flash: bytes | None = None, cable: bool = True, **changes: Any
+    ) -> None:
         self.board = dataclasses.replace(fleet.boards[name], uid=UID, **changes)
         if flash is None:
             kid = self.board.kid
@@ -76,7 +79,7 @@ class Run:
             files.update(counter_files(kid) if kid else {})
             flash = disk({**files, "boot.py": BOOT.encode()})
         self.air = Air()
-        self.pico = Pico(uf2, flash)
+        self.pico = Pico(uf2, flash, cable=cable)
         nature = Nature(1, fleet.boards.values())
         self.circuit, self.chip = build(self.pico.clock, self.board, nature.around(self.board), 1, self.air)
         solder(self.pico, self.board, self.circuit)
@@ -123,12 +126,13 @@ def first_frame(uf2: Path, fleet: Inventory, name: str) -> Figures:
     stack_bytes = run.pico.stack_bytes
     _, started, born = run.heap()
     start_ms, sent_ms, frame = run.to_sent()
+    busy_ms = run.pico.busy_ms
     stack_bytes = max(stack_bytes, run.pico.stack_bytes)
     free, taken, _ = run.heap()
     lines = [body.decode() for _, proto, body in messages(run.pico) if proto == hdlc.PROTO_LOG]
     return Figures(
         board=name, frame=frame, main_ms=born, running_ms=running_ms,
         taken_ms=run.when(hdlc.PROTO_LOG, b"taken 1 ") or 0, sent_ms=sent_ms, airtime_ms=sent_ms - start_ms,
-        stack_bytes=stack_bytes, free_bytes=free, started_bytes=started, resident_bytes=taken,
+        busy_ms=busy_ms, stack_bytes=stack_bytes, free_bytes=free, started_bytes=started, resident_bytes=taken,
         violations=run.chip.violations if run.chip else 0, lines=lines,
     )  # fmt: skip
