@@ -119,7 +119,7 @@ class Controller:
         held = {kid.keys.kid for kid in kids if kid.keys.k_dn}
         self._generation: int
         self._generation, self.unsafe = store.within(lambda db: self._begin(db, held), "begun")
-        self._file.write(self._generation, self._used)
+        self._count()
 
     def _begin(self, db: sqlite3.Connection, held: set[bytes]) -> tuple[int, set[bytes]]:
         generation = int(db.execute("SELECT generation FROM controller").fetchone()[0])
@@ -132,7 +132,8 @@ class Controller:
             missing, behind = "the count of answers is missing", "answers were sent that this store does not know"
             self.restored = missing if beside is None else behind
             log.error("%s: %s: no board is answered until its key is changed", self._file.path, self.restored)
-            past = held | {bytes.fromhex(kid) for kid in self._used}
+            logged = {row[0] for row in db.execute("SELECT DISTINCT kid FROM downlink")}
+            past = held | logged | {bytes.fromhex(kid) for kid in self._used}
             db.executemany("INSERT OR IGNORE INTO unsafe VALUES (?)", [(kid,) for kid in past])
             generation = max(number, generation + (_LOST if beside is None else 0)) + 1
             db.execute("UPDATE controller SET generation = ?", (generation,))
@@ -290,12 +291,16 @@ class Controller:
             return []
         self._generation = made[-1].number
         self._used |= self._fresh
+        return made if self._count() else []
+
+    def _count(self) -> bool:
+        """Write the generation beside the store. A disk that does not take it ends the answers, not the gateway."""
         try:
             self._file.write(self._generation, self._used)
         except HostError as error:
             log.error("%s", error)
-            return []
-        return made
+            return False
+        return True
 
     def undone(self) -> None:
         """The transaction failed: the same uplinks come again."""
