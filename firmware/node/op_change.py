@@ -70,7 +70,11 @@ def production(talk, on):
         raise DeviceError("console_request", "true or false")
     if on and not talk.identity()[0]:
         raise DeviceError("console_request", "a board without a key could not be opened again")
-    talk.board.ladder.close(on)
+    ladder = talk.board.ladder
+    ladder.close(on)
+    ladder.crashes()  # and what is on flash now?
+    if ladder.closed != on:
+        raise DeviceError("store", "production")
     micropython.kbd_intr(-1 if on else _CTRL_C)
     return on
 

@@ -138,10 +138,8 @@ class Talk:
             from . import config
 
             root = self.board.root
-            self._key = b"", b""
-            if "secret.json" in os.listdir(root or "/"):
-                kid, secret = config.read_secret(root)
-                self._key = kid, service_key(secret, kid)
+            kid, secret = config.read_secret(root) if "secret.json" in os.listdir(root or "/") else (b"", None)
+            self._key = kid, service_key(secret, kid) if secret else b""
         return self._key
 
     def _check(self, request, body):

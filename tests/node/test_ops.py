@@ -171,3 +171,14 @@ Service.script = lambda now: {-7: 1}
 assert code == 62 and any("order refused: order_failed calibrate: sensor_silent" in line for line in t.desk.host.lines), said
 """
     )
+
+
+def test_production_that_cannot_be_kept_is_refused(desk):
+    desk(
+        PARTS
+        + """
+d = Desk(config())                                        # without a ladder there is no record to keep it in
+found = asked(d, ("production", True), ("production", 1), ("production", False))
+assert found == [(20, "production"), (65, "true or false"), (0, False)], found
+"""
+    )

@@ -131,3 +131,45 @@ assert challenge[1:] == [b"", "bridge-1", UID, "bridge"] and len(challenge[0]) =
 assert seven == 7 and zero == ok == ok2 == 0 and status["role"] == "bridge" and counters["heard"] == 0, d.host.answers
 """
     )
+
+
+def test_a_damaged_key_opens_nothing(desk):
+    desk(
+        ASK
+        + """
+d = Desk(config(report_s=600))
+with open("/f/secret.json", "w") as file:
+    file.write('{"kid": "0001", "secret": "0')
+for i, op in enumerate(("challenge", "status", "status", "production")):
+    d.after(1 + i, lambda op=op: d.host.say(hdlc.encode(0x24, dumps_link([1 + now_ms(), op]))))
+d.run(6)
+assert [status for ident, status, value in d.host.answers] == [30] * 4, d.host.answers
+"""
+    )
+
+
+def test_a_talk_leaves_nothing_behind(desk):
+    out = desk(
+        ASK
+        + """
+import gc
+d = Desk(config(report_s=3600, settings={"empty_mm": 1150}))
+held = []
+for talk in range(6):
+    at = 1 + 40 * talk
+    greet(d, at)
+    for i, request in enumerate((("status",), ("counters",), ("log",), ("selftest",), ("set", "no", 1), ("update", b"name"))):
+        d.after(at + 1 + i, lambda request=request: ask(d, *request))
+    def weigh():
+        assert d.app.board.talk is None and len(d.host.answers) == 6, d.host.answers
+        d.host.answers.clear()
+        d.host.lines.clear()
+        gc.collect()
+        held.append(gc.mem_alloc())
+    d.after(at + 35, weigh)
+d.run(250)
+print(held)
+assert max(held[3:]) < max(held[:3]) + 1000, held          # what the stack still names varies
+"""
+    )
+    print(out)

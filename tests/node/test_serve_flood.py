@@ -62,7 +62,7 @@ asyncio.run(main())
 console = board.console
 print(json.dumps([len(line.heard_ms), longest(line.heard_ms), longest(fed_ms), board.refused, line.answers, console.garbage]))
 """
-SECONDS = 5
+SECONDS = 4.2
 
 
 def flood():

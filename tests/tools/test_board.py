@@ -86,15 +86,28 @@ def test_what_is_set_is_judged_on_the_board(running, ask):
 
 
 @pytest.mark.share("flash")
+def test_among_several_ports_the_board_is_found_by_its_name(running, flashed, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tools.diag.board_target.PROBE_S", 1.0)
+    words = ["--inventory", str(ROOT / "boards.yaml"), "--secrets", str(flashed / "secrets.json")]
+    with PtyBoard(tmp_path, "e6614c311b7e6aff", deaf=True) as deaf:
+        monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [deaf.port, running.port])
+        assert cli.run(["board", NAME, "status", "--json", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["board"] == NAME
+    monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: ["/dev/no-such-port", running.port])
+    assert cli.run(["board", "bin-quai", "status", *words]) == 4
+    err = capsys.readouterr().err
+    assert three_lines(err, "no_device")
+    assert f"{running.port}: {NAME}" in err
+    monkeypatch.setattr("tools.diag.board_target.usb_ports", list)
+    assert cli.run(["board", NAME, "status", *words]) == 4
+
+
+@pytest.mark.share("flash")
 def test_another_key_and_another_board_are_refused(running, ask, tmp_path, town):
     other = tmp_path / "other.json"
     kid = town.boards[NAME].kid
     other.write_text(json.dumps({"keys": {kid: {"board": NAME, "secret": "ab" * 16}}}))
     other.chmod(0o600)
-    code, out, err = ask(running.port, "status", "--json", secrets=other)
-    assert (code, json.loads(out)["error"]) == (3, "bad_keys")
-    assert three_lines(err, "bad_keys")
-    assert "wrong MAC" in err
     code, _out, err = ask(running.port, "status", secrets=tmp_path / "none.json")
     assert code == 3
     assert three_lines(err, "bad_keys")
@@ -102,24 +115,10 @@ def test_another_key_and_another_board_are_refused(running, ask, tmp_path, town)
     assert code == 6
     assert f"the board here is {NAME}" in err
     assert three_lines(err, "mismatch")
-
-
-@pytest.mark.share("flash")
-def test_among_several_ports_the_board_is_found_by_its_name(running, flashed, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tools.diag.board_target.PROBE_S", 0.3)
-    words = ["--inventory", str(ROOT / "boards.yaml"), "--secrets", str(flashed / "secrets.json")]
-    with PtyBoard(tmp_path, "e6614c311b7e6aff", deaf=True) as deaf:
-        monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [deaf.port, running.port])
-        assert cli.run(["board", NAME, "status", "--json", *words]) == 0
-        assert json.loads(capsys.readouterr().out)["board"] == NAME
-        assert cli.run(["board", "bin-quai", "status", *words]) == 4
-        err = capsys.readouterr().err
-    assert three_lines(err, "no_device")
-    assert f"{running.port}: {NAME}" in err
-    monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [running.port, running.port])
-    assert cli.run(["board", NAME, "status", *words]) == 0
-    monkeypatch.setattr("tools.diag.board_target.usb_ports", list)
-    assert cli.run(["board", NAME, "status", *words]) == 4
+    code, out, err = ask(running.port, "status", "--json", secrets=other)
+    assert (code, json.loads(out)["error"]) == (3, "bad_keys")
+    assert three_lines(err, "bad_keys")
+    assert "wrong MAC" in err
 
 
 @pytest.mark.share("flash")

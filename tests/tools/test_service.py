@@ -1,6 +1,14 @@
 """The host's side of the service console: the published request, and a line that loses, repeats and chatters."""
 
+import sys
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from examples import examples
 
 from firmware.wire import hdlc
 from firmware.wire.cbor import dumps_link, loads_link
@@ -145,3 +153,12 @@ def test_silence_is_a_timeout_and_nonsense_is_no_board_of_ours():
     for value in ([], [1, 2], 7, ["x"] * 5):
         with pytest.raises(HostError, match="mismatch"):
             service(lambda ident, op, value=value: answer(ident, 0, value))[1].greet(0.01)
+
+
+@examples(100)
+@given(st.lists(st.binary(max_size=40)), st.integers(0, 2**32), st.integers(0, 255), st.binary(max_size=40))
+def test_whatever_a_board_says_its_answers_are_found(noise, ident, status, value):
+    talk = Talk()
+    framed = [hdlc.encode(hdlc.PROTO_CONSOLE, piece) for piece in noise]
+    data = b"".join(framed) + b"".join(noise).replace(b"\x7e", b"") + answer(ident, status, value)
+    assert list(talk.feed(data))[-1] == Answer(ident, status, value)
