@@ -258,6 +258,7 @@ class Updater:
             if entry[1] & 0x4000:
                 self._clean(path, kept)
             elif path not in kept:
+                self._ladder.feed()
                 os.remove(self._slot + path)
 
 
