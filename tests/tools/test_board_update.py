@@ -13,10 +13,12 @@ from flashing import ROOT, UID, three_lines
 from pty_board import PtyBoard
 
 from firmware.node.manifest import kind_of
+from firmware.wire import link
 from gateway import bundle
 from gateway.errors import HostError
 from tools import cli
 from tools.diag import update
+from tools.diag.service import Port
 from tools.flash.build import bytecode
 from tools.flash.config import board_config
 from tools.release import keys, make
@@ -63,14 +65,18 @@ def bring(workshop, capsys):
 
 @pytest.fixture
 def tried(workshop, capsys):
-    """`tried(port)`: the status of the board there, once it has restarted and answers."""
+    """`tried(port, slot)`: the status of the board there, once it has restarted in that slot."""
 
-    def run(port):
-        capsys.readouterr()
+    def run(port, slot):
         where = ["--port", port, *FLEET, "--secrets", str(workshop / "secrets.json"), "--json"]
-        time.sleep(2)
-        assert cli.run(["board", NAME, "status", *where]) == 0
-        return json.loads(capsys.readouterr().out)
+        for _ in range(20):
+            time.sleep(0.5)
+            capsys.readouterr()
+            assert cli.run(["board", NAME, "status", *where]) == 0
+            status = json.loads(capsys.readouterr().out)
+            if status["slot"] == slot:
+                break
+        return status
 
     return run
 
@@ -137,17 +143,25 @@ def test_cut_gone_on_with_and_flashed_again(image, workshop, bring, release, tri
         said = json.loads(out)
         assert (said["release"], said["version"]) == (2, "9.9.9")
         assert 0 < said["sent"] < changed - sum(map(len, found.parts[:2]))  # neither manifest nor signature once more
-        status = tried(board.port)
+        status = tried(board.port, "b")
         assert (status["slot"], status["trial"]) == ("b", True)
         code, _out, err = bring(board.port, path)
         assert (code, "on trial" in err) == (10, True), err
+        for _ in range(20):  # the daemon has its first frame on disk
+            line = Port(board.port)
+            line.write(link.handled(1))
+            line.close()
+            status = tried(board.port, "b")
+            if not status["trial"]:
+                break
+        assert (status["slot"], status["trial"]) == ("b", False)
     assert on_board(image, "/b/manifest") == found.parts[0]
     for entry, data in zip(found.manifest.entries, found.parts[2:], strict=True):
         assert on_board(image, f"/b/{entry.path}") == data, entry.path
     assert on_board(image, "/b/incoming") is on_board(image, "/b/part") is on_board(image, "/b/manifest.new") is None
     with PtyBoard(image, UID) as board:
         assert cli.run(["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(workshop / "secrets.json"), "-q"]) == 0
-        status = tried(board.port)
+        status = tried(board.port, "a")
         assert (status["slot"], status["trial"], status["strikes"]) == ("a", False, 0)
 
 

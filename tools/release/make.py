@@ -9,7 +9,7 @@ from gateway.inventory import Board, Inventory
 from tools.flash.build import SLOT, build_slot
 from tools.flash.config import board_config
 
-BLOCK, BLOCK_LOW_RATE = 64, 32  # bytes of an answer by radio
+BLOCK, BLOCK_LOW_RATE = 64, 25  # bytes of an answer by radio; in the low-rate profile what 50 bytes leave of a frame
 
 
 def kinds(inv: Inventory, boards: Iterable[Board]) -> dict[str, Board]:
