@@ -42,7 +42,7 @@ class PeriodLaw:
     def __init__(self, period_ms, plan):
         self._period_ms = period_ms
         self._plan = plan
-        self._used_us = 0
+        self.used_us = 0  # since the period began
 
     def wait_ms(self, freq_hz, airtime_us, now_ms):
         """Return 0, HOUR_MS: not in this wake, or NEVER_MS."""
@@ -50,11 +50,11 @@ class PeriodLaw:
         limit_us = self._period_ms * band[2] // 1000 if band else 0
         if airtime_us > limit_us:
             return NEVER_MS
-        return 0 if self._used_us + airtime_us <= limit_us else HOUR_MS
+        return 0 if self.used_us + airtime_us <= limit_us else HOUR_MS
 
     def spend(self, freq_hz, airtime_us, now_ms):
         """Write down a frame."""
-        self._used_us += airtime_us
+        self.used_us += airtime_us
 
 
 class Wake(Power):
@@ -69,7 +69,7 @@ class Wake(Power):
         self._kid = config["kid"]
         self._period_ms = config["report_s"] * 1000
         self._due_ms = board.uptime.ms()
-        self._done = None
+        self._done = self._law = None
         self._quiet = False
         if profile == "deep":
             self._recall(planned)
@@ -79,7 +79,7 @@ class Wake(Power):
             self._done = machine.Pin(config["power"]["done"], machine.Pin.OUT, value=0)
             # After any other start, such as the watchdog's, the last frame may just have been sent.
             if planned:
-                node.link.ledger = PeriodLaw(self._period_ms, node.link.ledger.plan)
+                node.link.ledger = self._law = PeriodLaw(self._period_ms, node.link.ledger.plan)
             # Once a day, by the counter, it says who it is and asks for an answer; a board that has slept is nothing new.
             self._quiet = planned and (uplink.counter.upcoming - 1) % max(1, _DAY_S // config["report_s"]) > 0
             if self._quiet:
@@ -120,6 +120,8 @@ class Wake(Power):
                 await asyncio.sleep_ms(min(left_ms, _LOOK_MS))
                 left_ms = self._due_ms - uptime.ms()
             self._due_ms += (-left_ms // self._period_ms + 1) * self._period_ms
+            if self._law:
+                self._law.used_us = 0
             beat()
             service = schedule.service
             await schedule.once(service and service.report)

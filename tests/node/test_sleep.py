@@ -213,6 +213,23 @@ print(len(d.air), [p.get(4) for _, p, _ in sent(d)], len(d.app.queue.ids))
     print(out)
 
 
+def test_a_gated_board_with_a_computer_on_its_port_stays_awake(desk):
+    out = desk(
+        START
+        + """
+d = Sleeper(radio_config(report_s=600, sf=12), "gated", done=13)
+machine.hosted = True
+assert d.live(36000) is None
+lawful(d)
+machine.hosted = False
+begun = now_ms()
+cause, ms = d.live()
+print(len(d.radio.sent), cause, now_ms() - begun < 3000, machine.Pin.levels[13])
+"""
+    )
+    assert out.split() == ["61", "4", "True", "1"]
+
+
 def test_a_gated_board_that_crashes_keeps_the_law(desk):
     out = desk(
         START
