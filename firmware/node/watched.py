@@ -1,5 +1,12 @@
 """A sensor that leaves a note while it is asked: when that is the board's end, the boot ladder knows whom to suspect."""
 
+import asyncio
+import sys
+
+from firmware.wire.errors import DeviceError, const
+
+_ANSWER_MS = const(15000)  # three times what the slowest takes
+
 
 class Watched:
     """`driver` under the name `name`; suspect(name) notes it, suspect() takes that back."""
@@ -26,6 +33,13 @@ class Watched:
 
     async def _wait(self, reading):
         try:
-            return await reading
+            return await asyncio.wait_for_ms(reading, _ANSWER_MS)
+        except asyncio.TimeoutError:
+            raise DeviceError("sensor_silent", self._name)
+        except DeviceError:
+            raise
+        except Exception as error:  # a driver's own mistake must not take its service along
+            sys.print_exception(error)
+            raise DeviceError("exception", self._name)
         finally:
             self._suspect()

@@ -38,12 +38,21 @@ assert d.crashes == [], d.crashes
 print("ok", sorted(codes))
 """
 ROWS = {
+    "a distance sensor that raises": (
+        "UART.any = raises", "UART.any = GOOD['any']",
+        "assert len(during) == 4 and all(2 in p and 3 not in p for p in during[1:])", [40]),
     "a distance sensor that is silent": (
         "machine.state['uart'] = False", "machine.state['uart'] = True",
         "assert len(during) == 4 and all(2 in p and 3 not in p for p in during[1:])", [1]),
     "a distance sensor that sends rubbish": (
         "UART.readinto = rubbish", "UART.readinto = GOOD['readinto']",
         "assert len(during) == 4 and all(2 in p for p in during[1:])", [2]),
+    "a distance sensor whose driver never comes back": (
+        "machine.state['uart'] = False; hanging('a02yyuw')", "machine.state['uart'] = True; hanging('a02yyuw')",
+        "assert len(during) == 4 and all(2 in p and 3 not in p for p in during[1:])", [1]),
+    "a thermometer that never comes back": (
+        "hanging('ds18b20')", "hanging('ds18b20')",
+        "assert len(during) == 4 and all(3 in p and 2 not in p for p in during[1:])", [1]),
     "a thermometer that is gone": (
         "WIRE.reset = lambda self: False", "WIRE.reset = GOOD['reset']",
         "assert len(during) == 4 and all(3 in p and 2 not in p for p in during[1:])", [1]),
