@@ -1,7 +1,7 @@
 """A board that sleeps: each of its lives is a new application with empty RAM on the same flash. MicroPython only."""
 
 from desk import *  # noqa: F403, I001
-from desk import Desk, asyncio, mount, now_ms, port
+from desk import Desk, asyncio, mount, now_ms, port, sys
 import machine
 
 from firmware.node.noladder import NoLadder
@@ -78,3 +78,29 @@ class Sleeper(Desk):
             _cause, *ms = self.live()
             self.slept.append(ms[0] if ms else 0)
             self.next(1 if self.gated else 4, self.slept[-1])
+
+
+class Climber(Sleeper):
+    """The same with the real ladder, which keeps its record on the board's flash."""
+
+    def on(self):
+        import firmware
+
+        if firmware.__path__ not in sys.path:
+            sys.path.append(firmware.__path__)
+        import ladder
+        import rungs
+
+        made = ladder.Ladder()
+        made.root, made.retain, made.feed = "/f/", ladder.retain, lambda: None
+        made.slot, made.other = "a", "b"
+        rungs.start(made, machine.reset_cause(), ladder.retained())
+        made.suspect()
+        self.ladder = made
+        super().on()
+
+    def record(self):
+        """The record, and the generation of it."""
+        import rungs
+
+        return rungs.load("/f/")[0], rungs.load("/f/")[2]

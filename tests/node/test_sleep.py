@@ -247,6 +247,39 @@ print(len(d.air))
     assert 0 < int(out) <= 201
 
 
+@pytest.mark.parametrize("profile", ["deep", "gated"])
+def test_planned_wakes_are_no_boots_of_the_real_ladder(desk, profile):
+    out = desk(
+        START
+        + f"""
+d = Climber(radio_config(report_s=900), {profile!r}, done=13)
+d.wakes(4)
+import rungs
+before = d.record()
+d.wakes(60)
+after = d.record()
+assert after == before, (before, after)       # not one write of its record
+r = after[0]
+assert not r[rungs.OPEN] and not r[rungs.STRIKES] and not r[rungs.SAFE] and not r[rungs.CRASHES], r
+assert len(no_piv_twice(d)) >= 62
+lawful(d)
+# a wake that ends badly is a strike, and its memory is not trusted; the next good one forgives it
+d.app.schedule.service.report = None
+d.app.uplink.one = lambda ident: 1 // 0
+for _ in range(2):
+    d.live(1)
+    d.next(3)
+    assert d.ladder.strikes == _ + 1, d.ladder.strikes
+    d.app.uplink.one = lambda ident: 1 // 0
+d.next(3)
+d.wakes(3)
+print(d.ladder.strikes, d.ladder.cause, len(no_piv_twice(d)) >= 64)
+"""
+    )
+    assert out.split()[0] == "0"
+    assert out.split()[2] == "True"
+
+
 LIGHT = """
 import time
 sleeps = []     # [begun, ms], those that follow each other as one

@@ -83,6 +83,7 @@ def test_the_fleet_that_is_shipped(capsys):
     for board in radio:
         first, *others = document["boards"][board.name]
         assert first["profile"] == board.power.profile
+        assert 10 < first["days"] < min(p["days"] for p in others)  # never asleep
         assert sum(first["parts_ua"].values()) == pytest.approx(first["average_ua"], abs=0.5)
         light = next(p for p in (first, *others) if p["profile"] == "light")
         assert light["average_ua"] < 0.9 * next(p for p in (first, *others) if p["profile"] == "always")["average_ua"]
