@@ -8,7 +8,7 @@ from firmware.node.noladder import NoLadder
 
 
 class Past(NoLadder):
-    """What the ladder says of a start: its `cause`, and whether it was planned."""
+    """What the ladder says of a start: its `cause`, and whether it was planned. Its watchdog bites after 8 s (`Restart`)."""
 
     fed = 0
     settled_n = 0
@@ -16,9 +16,11 @@ class Past(NoLadder):
     def __init__(self, cause, wake):
         self.cause = cause
         self.wake = wake
+        self.dog = machine.WDT(8000)
 
     def feed(self):
         self.fed += 1
+        self.dog.feed()
 
     def settled(self, hours=0):
         self.settled_n += 1
