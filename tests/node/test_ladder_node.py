@@ -229,3 +229,34 @@ print(r[rungs().SLOT], repr(r[rungs().TRIAL]), r[rungs().FLOOR], d.app.board.lad
 """
     )
     assert out.split() == ["b", "''", "9", "False", "3", "False"]
+
+
+def test_ladder_and_ports_mean_the_same_bytes(desk):
+    out = desk(
+        """
+from ladder_desk import *
+from firmware.ports import rp2, unix
+
+class Words:
+    def __init__(self):
+        self.words = {}
+    def __getitem__(self, at):
+        return self.words.get(at, 0x12345678)
+    def __setitem__(self, at, value):
+        self.words[at] = value
+
+machine.mem32 = Words()
+for raw, port in ((module.clock_memory, unix), (module.scratch, rp2)):
+    module.raw = raw
+    assert module.retained() == port.retained() == b""        # memory begins with anything at all
+    port.keep(b"state of its own")
+    for note in (b"R", b"D", b"S" + b"0123456789", b""):
+        module.retain(note)
+        assert port.retained() == module.retained() == note
+        port.retain(note + b"x" if len(note) < 11 else note[1:])
+        assert module.retained() == port.retained() != note
+    assert port.kept() == (b"state of its own" if port is unix else b"")
+print(sorted(hex(at) for at in machine.mem32.words))
+"""
+    )
+    assert out.strip() == "['0x4005800c', '0x40058010', '0x40058014', '0x40058018']"
