@@ -12,8 +12,9 @@ spec.loader.exec_module(budgets)
 
 # Where a promise is not yet kept: how far it may be missed, so that it never gets worse unnoticed.
 MISSED = {
-    "buoy by radio, resident heap once started, 32-bit": 75_000,
-    "buoy by radio (buoy-large), bytecode of the slot": 66_000,  # a tenth of it is loaded on demand
+    "bin by radio, resident heap once started, 32-bit": 63_000,
+    "parking by radio, resident heap once started, 32-bit": 63_000,
+    "buoy by radio, resident heap once started, 32-bit": 79_000,  # with the buffers of its waves
 }
 
 
