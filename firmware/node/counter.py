@@ -7,35 +7,24 @@ provisioning makes them (tools/flash): a board that has none has lost its files,
 the key.
 """
 
-from firmware.wire.errors import DeviceError, const
+from firmware.wire.errors import DeviceError
 
 from . import files
 
 LAST = 0xFFFFFFFF
-_RESERVE_MAX = const(64)
 
 
 class Counter:
-    """`paths`: the two slots. `reserve`: counters per write; 1 for a board that is powered off between wakes.
+    """`paths`: the two slots, `limits`: what they hold; `limit`: where the counter goes on; upcoming: what `next` will return.
 
-    upcoming: what `next` will return. DeviceError: state_lost (no slot is there), counter (none is whole).
+    `reserve`: counters per write; 1 for a board that is powered off between wakes. restore.py makes it.
     """
 
-    def __init__(self, paths, reserve=16):
+    def __init__(self, paths, limits, limit, reserve):
         self._paths = paths
         self._reserve = reserve
-        found = [files.read(path) for path in paths]
-        limits = [int.from_bytes(record or b"", "big") for record in found]
-        best = max(limits)
-        if found == [None, None]:
-            raise DeviceError("state_lost", "the counter of this key is gone: this board needs a new key")
-        if not best:
-            raise DeviceError("counter", "both records are damaged: this board needs a new key")
-        if not min(limits):
-            # The slot that is gone may have been the newer one, by one reservation.
-            best += _RESERVE_MAX
         self._slot = 0 if limits[0] < limits[1] else 1  # the older one is written next
-        self.upcoming = self.limit = best
+        self.upcoming = self.limit = limit
 
     def next(self):
         """Return a counter that was never used. DeviceError: counter (none is left), store (nothing may be sent)."""

@@ -7,8 +7,8 @@ import sys
 _START = (
     "firmware.node.start", "firmware.node.config", "firmware.node.hardware", "firmware.node.plan", "firmware.node.forget",
     "firmware.node.watched", "firmware.node.absent", "firmware.node.safe",
-    "firmware.node.update_radio", "firmware.node.update", "firmware.node.manifest", "firmware.node.settings",
-    "firmware.node.pair", "firmware.node.orders", "firmware.wire.downlink",
+    "firmware.node.update_radio", "firmware.node.update", "firmware.node.manifest", "firmware.node.restore",
+    "firmware.node.settings", "firmware.node.pair", "firmware.node.orders", "firmware.wire.downlink",
     "firmware.services.calibration",
     "firmware.bridge.start", "firmware.radio.sx126x.make", "firmware.sensors.buses", "firmware.sensors",
     "firmware.ports.unix", "firmware.ports.rp2", "firmware.ports.esp32", "firmware.ports",

@@ -5,8 +5,6 @@ not yet acknowledged: a wired board's). The name is a running number, odd for an
 first.
 """
 
-import os
-
 from firmware.wire import cbor
 from firmware.wire.errors import DeviceError, WireError, const
 from firmware.wire.quantities import ALARM
@@ -27,35 +25,21 @@ def _weakest(ids):
 
 
 class Queue:
-    """At most `depth` entries below `folder`; the oldest reading gives way, and then the oldest alarm.
+    """At most `depth` entries below `folder`; the oldest reading gives way, and then the oldest alarm. restore.py makes it.
 
     Where flash refuses, up to SPARE entries wait in RAM: a full disk does not silence a board.
     ids: the entries, oldest first; whoever reads it leaves it as it is. dropped: [readings, alarms] that gave way since boot;
     damaged: entries that could not be read, such as one whose writing was cut off.
     """
 
-    def __init__(self, folder, depth=64):
+    def __init__(self, folder, depth, ids):
         self._path = folder + "/%08x"
         self._depth = depth
         self._ram = {}
-        self.ids = []
+        self.ids = ids
         self.dropped = [0, 0]
         self.damaged = 0
-        try:
-            os.mkdir(folder)
-        except OSError:
-            pass  # it exists, or listing it fails next
-        try:
-            names = os.listdir(folder)
-        except OSError as error:
-            raise DeviceError("store", "queue: %s" % error)
-        for name in names:
-            try:
-                self.ids.append(int(name, 16))
-            except ValueError:
-                pass
-        self.ids.sort()
-        self._next = self.boot = (self.ids[-1] | 1) + 1 if self.ids else 0
+        self._next = self.boot = (ids[-1] | 1) + 1 if ids else 0
 
     def push(self, t_ms, reading):
         """Queue a reading {key: value}, on flash when this returns.

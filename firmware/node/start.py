@@ -8,8 +8,8 @@ from firmware.wire.seal import Sealer, derive
 
 from . import config as configuration, hardware, settings
 from .app import Node
-from .counter import Counter
 from .queue import Queue
+from .restore import make_counter, make_queue, profile_of
 from .schedule import Schedule
 from .uplink import Uplink
 
@@ -20,16 +20,16 @@ def start(board, root):
     """Return the Node. DeviceError: config, identity, state_lost, counter, store."""
     config = configuration.identify(board, root)
     ladder, report_s = board.ladder, config["report_s"]
-    profile = _profile(config) if config["link"] == "radio" else "always"  # a board on a cable does not sleep
+    profile = profile_of(config) if config["link"] == "radio" else "always"  # a board on a cable does not sleep
     ladder.about(profile == "gated", list(config.get("sensors", {})), ladder.wake and daily(report_s))
     kid, secret = configuration.load_secret(root, config)
     keys = derive(secret, kid)
     hop = bool(config.get("hop"))
     counter = make_counter(root, config)
-    make_queue = Queue
+    kind = Queue
     if profile in ("deep", "gated"):
-        from .wake import RamQueue as make_queue
-    queue = make_queue(root + "state/queue")
+        from .wake import RamQueue as kind
+    queue = make_queue(root + "state/queue", kind)
     report_ms = report_s * 1000
     link = __import__("firmware.node.%s_link" % config["link"], None, None, ("make",)).make(board, config, queue, keys)
     # A power cut of the whole town must not become a storm on the air; the restart that a command asked for is none.
@@ -60,10 +60,6 @@ def start(board, root):
     return node
 
 
-def _profile(config):
-    return (config.get("power") or {}).get("profile", "always")
-
-
 def daily(report_s):
     """Return True about once a day when it is asked each `report_s`: a board that sleeps in between counts no hours."""
     return int.from_bytes(os.urandom(4), "big") % 86400 < report_s
@@ -86,15 +82,3 @@ def _service(board, config):
     except DeviceError as error:
         board.faults.note(error)
         return None
-
-
-def make_counter(root, config):
-    """Return the counter of the configuration's kid, without a reservation where power is cut between wakes."""
-    folder = root + "state"
-    try:
-        if "state" not in os.listdir(root):
-            os.mkdir(folder)
-    except OSError as error:
-        raise DeviceError("store", "%s: %s" % (folder, error))
-    name = "counter-" + config["kid"]
-    return Counter((folder + "/" + name, root + name), 1 if _profile(config) == "gated" else 16)

@@ -4,26 +4,19 @@ import cut_state
 
 from firmware.node import files
 from firmware.node import settings as good_settings
-from firmware.node.counter import Counter
 from firmware.node.queue import Queue
+from firmware.node.restore import make_queue
 from firmware.wire import cbor
-
-
-class UsedFirst(Counter):
-    """Stores a counter after it was used."""
-
-    def next(self):
-        self.upcoming += 1
-        return self.upcoming - 1
 
 
 class CounterAfterUse(cut_state.Counter1):
     """A counter written after it was used."""
 
     def life(self, disk):
-        counter = UsedFirst(("/f/state/counter-0001", "/f/counter-0001"), 1)
+        counter = self.counter()
         for _ in range(self.USES):
-            piv = counter.next()
+            piv = counter.upcoming
+            counter.upcoming += 1
             cut_state.judge(disk, piv > self.used, "counter {} after {}", piv, self.used)
             self.used = piv
             counter._store(counter.upcoming)
@@ -80,4 +73,4 @@ class QueueThatRemembers(cut_state.Backlog):
     """Entries that are sent come back."""
 
     def queue(self):
-        return Forgetful("/f/state/queue", self.DEPTH)
+        return make_queue("/f/state/queue", Forgetful, self.DEPTH)

@@ -7,8 +7,8 @@ from desk import KID, SECRET, config, flash, json, put
 
 from firmware.node import config as configuration
 from firmware.node import settings
-from firmware.node.queue import READING, SEALED, Queue
-from firmware.node.start import make_counter
+from firmware.node.queue import READING, SEALED
+from firmware.node.restore import make_counter, make_queue
 from firmware.wire.errors import DeviceError
 
 
@@ -152,7 +152,7 @@ class Backlog:
     @staticmethod
     def provision(disk):
         flash(config())
-        Queue("/f/state/queue").push(0, {3: 0})
+        make_queue("/f/state/queue").push(0, {3: 0})
 
     def __init__(self):
         self.number = 0
@@ -161,7 +161,7 @@ class Backlog:
         self.unsure = set()  # what was under way when the power went
 
     def queue(self):
-        return Queue("/f/state/queue", self.DEPTH)
+        return make_queue("/f/state/queue", depth=self.DEPTH)
 
     def life(self, disk):
         q = self.queue()

@@ -14,7 +14,7 @@ def spoil(path):
 def paths():
     return "/f/state/counter-0001", "/f/counter-0001"
 def new(reserve=16):
-    from firmware.node.start import make_counter
+    from firmware.node.restore import make_counter
     return make_counter("/f/", config(power={"profile": "gated"} if reserve == 1 else None))
 """
 
@@ -102,7 +102,7 @@ def test_an_old_key_goes_on_where_it_was(desk):
     out = desk(
         NEW
         + """
-from firmware.node.start import make_counter
+from firmware.node.restore import make_counter
 disk = provisioned()
 flash(config(kid="0002"))
 def piv(kid):

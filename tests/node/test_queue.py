@@ -3,7 +3,8 @@
 import pytest
 
 NEW = """
-from firmware.node.queue import Queue, READING, SEALED
+from firmware.node.queue import READING, SEALED
+from firmware.node.restore import make_queue
 def reading(queue, ident):
     entry = queue.get(ident)
     return entry and entry[2]
@@ -20,13 +21,13 @@ def test_it_survives_a_reboot_in_order_and_forgets_the_times(desk):
         NEW
         + """
 disk = fresh()
-q = Queue("/f/queue")
+q = make_queue("/f/queue")
 for i in range(5):
     q.push(1000 * i, {3: i, 5: i == 2, -7: 1})
 q.drop(q.ids[0])
 assert q.get(q.ids[0]) == [READING, 1000, {3: 1, 5: False, -7: 1}]
 mount(disk)
-q = Queue("/f/queue")
+q = make_queue("/f/queue")
 assert all_of(q) == [{3: i, 5: i == 2, -7: 1} for i in range(1, 5)]
 assert [q.get(i)[1] for i in q.ids] == [None] * 4
 q.push(7, {3: 9})
@@ -43,7 +44,7 @@ def test_the_oldest_gives_way_and_is_counted(desk):
         NEW
         + """
 fresh()
-q = Queue("/f/queue", depth=4)
+q = make_queue("/f/queue", depth=4)
 names = []
 for i in range(7):
     try:
@@ -69,10 +70,10 @@ def filled(q, readings):
         except DeviceError as error:
             assert error.name == "queue_full"
     return [(r[3], 19 in r) for r in all_of(q)], q.dropped
-q = Queue("/f/queue", depth=4)
+q = make_queue("/f/queue", depth=4)
 print(filled(q, [{3: 0}, {3: 1, 19: 2}, {3: 2}, {3: 3, 19: 2}, {3: 4}, {3: 5, 19: 2}, {3: 6}]))
 mount(disk)
-q = Queue("/f/queue", depth=4)
+q = make_queue("/f/queue", depth=4)
 print(filled(q, [{3: 7, 19: 2}, {3: 8}, {3: 9}, {3: 10, 19: 2}]))
 print(sorted(int(name, 16) & 1 for name in os.listdir("/f/queue")))
 disk.full = True
@@ -96,7 +97,7 @@ def test_a_full_disk_keeps_the_newest_in_memory(desk):
         NEW
         + """
 disk = fresh()
-q = Queue("/f/queue")
+q = make_queue("/f/queue")
 q.push(0, {3: 0})
 disk.full = True
 names = []
@@ -117,7 +118,7 @@ def test_a_damaged_entry_is_dropped_and_counted(desk):
         NEW
         + """
 disk = fresh()
-q = Queue("/f/queue")
+q = make_queue("/f/queue")
 for i in range(3):
     q.push(i, {3: i})
 with open("/f/queue/00000002", "r+b") as file:
@@ -125,7 +126,7 @@ with open("/f/queue/00000002", "r+b") as file:
 with open("/f/queue/note.txt", "wb") as file:
     file.write(b"no entry")
 mount(disk)
-q = Queue("/f/queue")
+q = make_queue("/f/queue")
 print(all_of(q), q.damaged, all_of(q))
 """
     )
@@ -146,7 +147,7 @@ for boot in range(160):
     disk.cut_after = boot % 37
     try:
         mount(disk)
-        q = Queue("/f/queue")
+        q = make_queue("/f/queue")
         # A file that was being made is there without content.
         found = [number_of(q, i) for i in list(q.ids) if q.get(i)]
         disk.alive()
