@@ -5,7 +5,7 @@ import sys
 
 from firmware.wire.errors import DeviceError, const
 
-_ANSWER_MS = const(15000)  # three times what the slowest takes
+_ANSWER_MS = const(15000)  # three times what the slowest takes that does not say otherwise (answer_ms)
 
 
 class Watched:
@@ -33,7 +33,7 @@ class Watched:
 
     async def _wait(self, reading):
         try:
-            return await asyncio.wait_for_ms(reading, _ANSWER_MS)
+            return await asyncio.wait_for_ms(reading, getattr(self._driver, "answer_ms", _ANSWER_MS))
         except asyncio.TimeoutError:
             raise DeviceError("sensor_silent", self._name)
         except DeviceError:

@@ -127,7 +127,12 @@ def _e5(value):
 
 
 class NMEA:
-    """The receiver on a machine.UART whose read does not wait; power: the machine.Pin that switches it on, or None."""
+    """The receiver on a machine.UART whose read does not wait; power: the machine.Pin that switches it on, or None.
+
+    answer_ms: what `read` may take at most.
+    """
+
+    answer_ms = WAIT_S * 1000 + 5000
 
     def __init__(self, uart, power=None):
         self._uart = uart

@@ -149,8 +149,8 @@ def test_scheduled_wakes_are_no_strikes_and_write_nothing(board, tmp_path, famil
     b.on()
     b.run(1)
     before = b.image.read_bytes()
-    lines = b.run(50 * 60)
-    assert lines.count("wake True") == 50
+    lines = b.run(20 * 60)
+    assert lines.count("wake True") == 20
     assert b.image.read_bytes() == before
     assert b.record(tmp_path)[rungs.STRIKES] == 0
 
@@ -162,7 +162,7 @@ def test_a_gated_board_boots_by_the_hundred_without_a_write(board, tmp_path):
         b.run(3)
         b.off()
     before = b.image.read_bytes()
-    for _ in range(30):
+    for _ in range(12):
         b.on()
         b.run(3)
         b.off()
@@ -258,7 +258,7 @@ def test_without_a_slot_that_loads_it_tries_for_ever_slowly_and_never_forgets(bo
     b.run(200)
     assert sum("ImportError: /a, /b" in line for _, line in b.output) == 20
     before = b.image.read_bytes()
-    b.run(400)
+    b.run(100)
     assert b.image.read_bytes() == before
     b.off()
     b.slot("a", GOOD)

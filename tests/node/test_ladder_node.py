@@ -260,3 +260,28 @@ print(sorted(hex(at) for at in machine.mem32.words))
 """
     )
     assert out.strip() == "['0x4005800c', '0x40058010', '0x40058014', '0x40058018']"
+
+
+def test_who_needs_longer_than_others_says_so(desk):
+    out = desk(
+        """
+from firmware.node.watched import Watched
+from firmware.sensors.nmea import NMEA
+class Slow:
+    async def read(self):
+        await asyncio.sleep(80)
+        return 7
+async def ask(driver):
+    noted = []
+    begun = now_ms()
+    try:
+        found = await Watched(driver, "position", lambda name="": noted.append(name)).read()
+    except DeviceError as error:
+        found = error.name
+    print(found, (now_ms() - begun) // 1000, noted)
+asyncio.run(ask(Slow()))
+Slow.answer_ms = NMEA.answer_ms
+asyncio.run(ask(Slow()))
+"""
+    )
+    assert out.splitlines() == ["sensor_silent 15 ['position', '']", "7 80 ['position', '']"]
