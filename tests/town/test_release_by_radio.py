@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from test_commands import queue
+from test_by_radio import queue
 from test_town import BOARDS, balanced, living, only
 
 from firmware.node.manifest import kind_of

@@ -20,7 +20,7 @@ from tools.flash.config import CONFIG, board_files, counter_files
 from tools.twin.process import Spec
 
 BLOCK = 4096
-BLOCKS = 96  # of the 352 (Pico) or more that boards have for files: what is used, and quick to make
+BLOCKS = 160  # of the 352 (Pico) or more that boards have for files: what is used, and quick to make
 # A board's heap in the objects of a 64-bit port, which are larger (a Pico has 240 kB free, an ESP32 about 110 kB), plus
 # what the twin's own modules take from it.
 HEAP = {"rp2": 400 * 1024, "esp32": 200 * 1024}
