@@ -32,7 +32,8 @@ def make_service(config, board):
     A sensor that is in quarantine, or cannot be made, is left out, and noted; where the service cannot do without it,
     something that fails in its place.
     """
-    sensors, absent = {}, {}
+    sensors: dict = {}
+    absent: dict = {}
     try:
         make_sensors(config.get("sensors", {}), board, sensors, absent)
         service = __import__("firmware.services." + config["service"], None, None, ("Service",)).Service

@@ -1,6 +1,7 @@
 """The firmware on an emulated Pico: real MicroPython for the RP2040, a littlefs image as the flash tool writes it.
 
-Chip time is that of the emulated chip, a lower bound. About two minutes on an idle machine; skipped without a UF2.
+Chip time is that of the emulated chip, a lower bound. The folder takes about five minutes on an idle machine; it is skipped
+without a UF2.
 """
 
 import json
