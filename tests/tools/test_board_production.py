@@ -19,14 +19,14 @@ from gateway.errors import HostError
 from tools.flash import connect
 
 
-def typed(port, data, wait_s=0.2):
-    """What comes back when these bytes are typed at the port."""
+def typed(port, data, wait_s=0.2, until=None):
+    """What comes back when these bytes are typed at the port, in wait_s, or until `until` has come."""
     with serial.serial_for_url(port, timeout=0.05) as line:
         line.reset_input_buffer()
         line.write(data)
         end = time.monotonic() + wait_s
         back = b""
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (until and until in back):
             back += line.read(4096)
     return back
 
@@ -56,7 +56,7 @@ def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashe
             connect.Connection(board.port)
         monkeypatch.undo()
         assert ask(board.port, "open")[0] == 0
-        assert b">>> " in typed(board.port, b"\x03", 1)
+        assert b">>> " in typed(board.port, b"\x03", 5, b">>> ")
         connection = connect.Connection(board.port)
         assert connection.run("print(6 * 7)").strip() == "42"
         connection.restart()
@@ -68,7 +68,7 @@ def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashe
         assert json.loads(out)["production"] is True
         assert b">>>" not in typed(board.port, b"\x03")
         assert ask(board.port, "production", "off")[0] == 0
-        assert b">>> " in typed(board.port, b"\x03", 1)
+        assert b">>> " in typed(board.port, b"\x03", 5, b">>> ")
 
 
 def test_nothing_of_the_launcher_runs_before_the_line_is_closed():
@@ -87,12 +87,12 @@ def test_a_board_whose_ladder_is_damaged_can_be_repaired(flashed, tmp_path):
         connection.run("import os\nos.remove('/rungs.mpy')")
         connection.restart()
         connection.close()
-        for _ in range(20):  # it may still be on its way up
-            if b">>> " in (back := typed(board.port, b"\x03")):
+        for _ in range(5):  # it may still be on its way up
+            if b">>> " in (back := typed(board.port, b"\x03", 2, b">>> ")):
                 break
         assert b">>> " in back
-        assert b"ImportError" in typed(board.port, b"import os\ros.remove('/ladder.mpy')\r\x04", 1)
-        assert b"'ladder'" in typed(board.port, b"import ladder\r")
+        assert b"ImportError" in typed(board.port, b"import os\ros.remove('/ladder.mpy')\r\x04", 5, b"ImportError")
+        assert b"'ladder'" in typed(board.port, b"import ladder\r", 5, b"'ladder'")
 
 
 SAFE = """
