@@ -31,6 +31,11 @@ def typed(port, data, wait_s=0.2, until=None):
     return back
 
 
+def prompt(port):
+    """Press Ctrl-C until the prompt has come; under load a board, or the host that stands for its line, takes its time."""
+    return any(b">>> " in typed(port, b"\x03", 2, b">>> ") for _ in range(5))
+
+
 @pytest.mark.share("flash")
 def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashed, tmp_path, ask, monkeypatch):
     shutil.copy(flashed / f"{UID}.img", tmp_path)
@@ -56,7 +61,7 @@ def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashe
             connect.Connection(board.port)
         monkeypatch.undo()
         assert ask(board.port, "open")[0] == 0
-        assert b">>> " in typed(board.port, b"\x03", 5, b">>> ")
+        assert prompt(board.port)
         connection = connect.Connection(board.port)
         assert connection.run("print(6 * 7)").strip() == "42"
         connection.restart()
@@ -68,7 +73,7 @@ def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashe
         assert json.loads(out)["production"] is True
         assert b">>>" not in typed(board.port, b"\x03")
         assert ask(board.port, "production", "off")[0] == 0
-        assert b">>> " in typed(board.port, b"\x03", 5, b">>> ")
+        assert prompt(board.port)
 
 
 def test_nothing_of_the_launcher_runs_before_the_line_is_closed():
@@ -87,10 +92,7 @@ def test_a_board_whose_ladder_is_damaged_can_be_repaired(flashed, tmp_path):
         connection.run("import os\nos.remove('/rungs.mpy')")
         connection.restart()
         connection.close()
-        for _ in range(5):  # it may still be on its way up
-            if b">>> " in (back := typed(board.port, b"\x03", 2, b">>> ")):
-                break
-        assert b">>> " in back
+        assert prompt(board.port)
         assert b"ImportError" in typed(board.port, b"import os\ros.remove('/ladder.mpy')\r\x04", 5, b"ImportError")
         assert b"'ladder'" in typed(board.port, b"import ladder\r", 5, b"'ladder'")
 
