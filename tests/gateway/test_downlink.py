@@ -2,104 +2,20 @@
 
 import json
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import gatedesk as desk
 import pytest
-from examples import examples
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_receive import MONO_S, UNIX_S, Bench
+from controldesk import Desk, back_up, restore
+from test_receive import MONO_S, UNIX_S
 
-from firmware.wire import cbor, link
-from firmware.wire.downlink import accept_downlink
-from firmware.wire.errors import WireError
+from firmware.wire import link
 from firmware.wire.frame import parse
 from gateway import bundle
 from gateway.commands import Queue
-from gateway.downlink import Controller
 from gateway.errors import HostError
-from gateway.ingress.source import Source
-from gateway.receive import Receiver
 from gateway.releases import Releases
-from gateway.store import SCHEMA, Kid, Store
-
-
-class Desk(Bench):
-    """Two boards behind a bridge and one on a cable, and a controller; `given`: (number, frame, at_ms) handed over."""
-
-    KIDS = (1, 2, 3)
-
-    def __init__(self, folder, kids=KIDS, **options):
-        self.kids = kids
-        self.folder = folder
-        self.given = []
-        self.events_said = []
-        self.wire_seq = 0
-        super().__init__(folder, events=True, **options)
-        self.hello()
-
-    def open(self):
-        if self.store:
-            self.store.close()
-        self.store = Store(self.path)
-        self.source = Source("bridge", seen=self.store.links().get("bridge", b""))
-        self.cable = Source("bin-3", seen=self.store.links().get("bin-3", b""))
-        self.cable.wired = True
-        kids = [Kid(desk.keys(n), f"bin-{n % 16}") for n in self.kids]
-        releases = Releases(self.folder / "releases")
-        self.controller = Controller(self.store, self.folder / "store.db.answers", kids, releases)
-        sources = [self.source, self.cable]
-        self.receiver = Receiver(self.store, kids, sources, "boot-1", True, controller=self.controller)
-        return self
-
-    def queue(self, unix_s=UNIX_S):
-        return Queue(self.path, lambda: unix_s)
-
-    def add(self, n, payload, what="", expires_s=1000, unix_s=UNIX_S):
-        queue = self.queue(unix_s)
-        try:
-            return queue.add(f"bin-{n}", what or str(payload), cbor.dumps(payload), expires_s).id
-        finally:
-            queue.close()
-
-    def state(self, ident):
-        queue = self.queue()
-        try:
-            found = queue.get(ident)
-            return found.state, found.note
-        finally:
-            queue.close()
-
-    def up(self, n, piv, payload=None, *, late_s=0.0, unix_s=UNIX_S):
-        """One uplink of board n; returns what was handed over for it."""
-        frame = desk.frame(n, piv, {3: 5} | ({-5: True} if payload is None else payload))
-        if n == 3:
-            self.wire_seq += 1
-            data = link.heard(self.wire_seq, frame, None, None, int(MONO_S * 1000))
-            items = [(self.cable, MONO_S, proto, body) for proto, body in self.cable.feed(data)]
-            taken = self.receiver.take(items, unix_s, MONO_S)
-        else:
-            self.seq += 1
-            data = link.heard(self.seq, frame, -101, 22, int((MONO_S - late_s) * 1000))
-            items = [(self.source, MONO_S, proto, body) for proto, body in self.source.feed(data)]
-            taken = self.receiver.take(items, unix_s, MONO_S)
-        return self.took(taken)
-
-    def took(self, taken):
-        self.events_said += taken.events
-        new = [(answer.number, answer.frame, answer.at_ms) for answer in taken.answers]
-        self.given += new
-        return new
-
-    def says(self, number, status):
-        """The bridge's word on an answer."""
-        return self.line(link.sent(number, status, 185_000))
-
-    def opened(self, n, piv, frame):
-        """What the board reads of it."""
-        return accept_downlink(desk.keys(n), frame, piv)
+from gateway.store import SCHEMA, Store
 
 
 @pytest.fixture
@@ -281,32 +197,15 @@ def test_a_count_that_cannot_be_written_keeps_the_answer_back_for_ever(controlle
     assert controller.open().controller.restored == ""
 
 
-def _copy(desk_, name):
-    """A backup of the store."""
-    path = desk_.folder / name
-    with sqlite3.connect(path) as copy:
-        desk_.store._db.backup(copy)
-    copy.close()
-    return path
-
-
-def _restore(desk_, path):
-    desk_.store.close()
-    desk_.store = None
-    for end in ("", "-wal", "-shm"):
-        Path(f"{desk_.path}{end}").unlink(missing_ok=True)
-    desk_.path.write_bytes(path.read_bytes())
-
-
 @pytest.mark.produces("restored")
 @pytest.mark.parametrize("beside", ["kept", "missing", "damaged"])
 def test_a_restored_store_answers_nobody_until_the_keys_are_changed(controller, beside):
     file = controller.folder / "store.db.answers"
     controller.up(1, 1)
-    backup = _copy(controller, "backup.db")
+    backup = back_up(controller, "backup.db")
     controller.up(1, 2)
     controller.up(2, 5)
-    _restore(controller, backup)
+    restore(controller, backup)
     if beside == "missing":
         file.unlink()
     elif beside == "damaged":
@@ -329,9 +228,9 @@ def test_a_restored_store_answers_nobody_until_the_keys_are_changed(controller, 
 def test_the_count_beside_the_store_is_what_finds_the_backup_out(controller):
     """Put back with the store, it knows no better: the same (kid, PIV) is sealed again. This is what it guards against."""
     file = controller.folder / "store.db.answers"
-    backup, count = _copy(controller, "backup.db"), file.read_bytes()
+    backup, count = back_up(controller, "backup.db"), file.read_bytes()
     ((_, first, _),) = controller.up(1, 1)
-    _restore(controller, backup)
+    restore(controller, backup)
     file.write_bytes(count)
     controller.open().hello()
     ((_, second, _),) = controller.up(1, 1, unix_s=UNIX_S + 60)
@@ -355,151 +254,3 @@ def test_a_store_of_the_first_version_is_moved_on(tmp_path):
     assert [row.piv for row in store.rows(0, 10)] == [7]
     assert store._db.execute("SELECT generation FROM controller").fetchone() == (0,)
     Queue(path).close()
-
-
-CRASHES = ("", "", "", "heard", "heard-done")
-
-
-class Machine(RuleBasedStateMachine):
-    """Boards that ask, answers that get lost, bridges that refuse, crashes at any point, restores, new keys."""
-
-    @initialize(data=st.data())
-    def begin(self, data):
-        memory = Path("/dev/shm")  # nothing here is about syncs
-        self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-        self.desk = Desk(Path(self.folder.name), (1, 2, 3))
-        self.base = {n: n for n in (1, 2, 3)}  # board -> the number of its key id
-        self.pivs = dict.fromkeys((1, 2, 3), 0)
-        self.open = dict.fromkeys((1, 2, 3))  # board -> (id, result) that it tells
-        self.done = {}  # (board, id) -> how often its effect happened
-        self.effects = {}
-        self.bytes = {}  # (kid, piv) -> every answer that was handed over or logged
-        self.heard = []
-        self.backup = None
-        self.now_s = UNIX_S
-
-    def teardown(self):
-        if hasattr(self, "desk"):
-            self.desk.store.close()
-            self.folder.cleanup()
-
-    def _give(self, n, frame, lost):
-        kid, head = self.base[n], parse(frame)
-        assert self.bytes.setdefault((head.kid, head.piv), frame) == frame
-        if lost:
-            return
-        try:
-            answer = accept_downlink(desk.keys(kid), frame, self.pivs[n])
-        except WireError as error:
-            assert error.name == "stale"  # noqa: PT017 - an answer to a frame that was played back
-            return
-        self.open[n] = None
-        if -12 in answer:
-            ident = answer[-12]
-            if (n, ident) not in self.done:
-                self.done[n, ident] = 0 if ident % 3 else 61
-                self.effects[n, ident] = self.effects.get((n, ident), 0) + 1
-            self.open[n] = (ident, self.done[n, ident])
-
-    @rule(n=st.sampled_from((1, 2, 3)), asks=st.booleans(), lost=st.booleans(), crash=st.sampled_from(CRASHES))
-    def uplink(self, n, asks, lost, crash):
-        self.pivs[n] += 1
-        payload = {-5: True} if asks or self.open[n] else {}
-        if self.open[n]:
-            payload |= {-12: self.open[n][0], -13: self.open[n][1]}
-        kid = self.base[n]
-        self.heard.append((n, kid, self.pivs[n], payload))
-        for frame in self._up(kid, self.pivs[n], payload, crash):
-            self._give(n, frame, lost)
-
-    def _up(self, kid, piv, payload, crash=""):
-        self.now_s += 7
-        if crash:
-            self.desk.store._point = lambda name: self._die(name, crash)
-        try:
-            given = self.desk.up(kid, piv, payload, unix_s=self.now_s)
-        except Dead:
-            self.desk.given.clear()
-            self.desk.open().hello()
-            return []
-        self.desk.store._point = lambda name: None
-        return [frame for _, frame, _ in given]
-
-    def _die(self, name, crash):
-        if name == crash:
-            raise Dead
-
-    @precondition(lambda self: self.heard)
-    @rule(data=st.data())
-    def played_back(self, data):
-        n, kid, piv, payload = data.draw(st.sampled_from(self.heard))
-        for frame in self._up(kid, piv, payload):
-            self._give(n, frame, True)
-
-    @rule(n=st.sampled_from((1, 2, 3)), expires_s=st.sampled_from((5, 1000)))
-    def command(self, n, expires_s):
-        self.desk.add(n, {-2: 600}, expires_s=expires_s, unix_s=self.now_s)
-
-    @rule(pick=st.integers(0, 30))
-    def cancel(self, pick):
-        queue = self.desk.queue(self.now_s)
-        found = queue.newest()
-        if found:
-            queue.cancel(found[pick % len(found)].id)
-        queue.close()
-
-    @precondition(lambda self: self.desk.given)
-    @rule(data=st.data(), status=st.sampled_from(("ok", "late", "busy", "duty")))
-    def bridge(self, data, status):
-        number, _, _ = data.draw(st.sampled_from(self.desk.given))
-        self.desk.took(self.desk.says(number, status))
-
-    @rule()
-    def restart(self):
-        self.desk.open().hello()
-
-    @rule()
-    def back_up(self):
-        self.backup = _copy(self.desk, "backup.db")
-
-    @precondition(lambda self: self.backup)
-    @rule()
-    def restore(self):
-        self._logged()
-        _restore(self.desk, self.backup)
-        self.desk.open().hello()
-
-    @rule(n=st.sampled_from((1, 2)))
-    def rotate(self, n):
-        if self.base[n] > 200:
-            return
-        self.base[n] += 16
-        self.pivs[n] = 0
-        self.desk.kids = (*self.desk.kids, self.base[n])
-        self.desk.open().hello()
-
-    def _logged(self):
-        for kid, piv, frame in self.desk.store._db.execute("SELECT kid, piv, frame FROM downlink"):
-            assert self.bytes.setdefault((kid, piv), frame) == frame
-
-    @invariant()
-    def no_nonce_twice(self):
-        if hasattr(self, "desk"):
-            self._logged()
-
-    @invariant()
-    def done_is_done(self):
-        if not hasattr(self, "desk"):
-            return
-        assert all(n == 1 for n in self.effects.values())
-        for board, ident, state, result in self.desk.store._db.execute("SELECT board, id, state, result FROM command"):
-            if state in ("done", "refused"):
-                assert self.done.get((int(board[4:]), ident)) == result
-
-
-class Dead(BaseException):
-    """The process is gone."""
-
-
-TestMachine = Machine.TestCase
-TestMachine.settings = examples(25)
