@@ -5,7 +5,7 @@ import json
 
 import gatedesk as desk
 import pytest
-from test_downlink import Desk
+from controldesk import Desk
 
 from firmware.node.manifest import kind_of
 from firmware.wire import cbor
