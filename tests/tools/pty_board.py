@@ -134,6 +134,8 @@ class PtyBoard:
                 return
             for piece in re.findall(b"\x03|[^\x03]+", data):
                 self._up.wait(20)
+                if piece == b"\x03":
+                    time.sleep(0.05)  # what the board has said of itself by now is heard first
                 if piece == b"\x03" and self._running and not self._closed:
                     self.process.send_signal(signal.SIGINT)
                 else:
