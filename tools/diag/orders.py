@@ -239,7 +239,7 @@ def _fail(ended: Command) -> None:
 def _state(one: Command) -> str:
     """The state in the user's language."""
     return {
-        "waiting": _("waits until the board asks"),
+        "waiting": _("waits until the board asks, once a day at the latest"),
         "sent": _("sent, no result yet"),
         "done": _("done"),
         "refused": _("refused"),
