@@ -26,9 +26,7 @@ Outcome = tuple[str, bool]  # the section's text, and whether all of it holds
 
 def towns(options: argparse.Namespace) -> Outcome:
     """Towns whose daemon is killed with SIGKILL and whose broker is cut off; then a day of the town without faults."""
-    runs = [
-        (14, 60, "--seed", str(seed), "--kill", str(options.kills), "--cut", "20") for seed in range(1, options.rounds + 1)
-    ]
+    runs = [(14, 60, "--seed", str(seed), "--kill", str(options.kills), "--cut", "20") for seed in range(1, options.rounds + 1)]
     lines, bad = [], 0
     for run in [*runs, (14, 1440, "--seed", "99")]:
         document, _ = town.run(*run)
