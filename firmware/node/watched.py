@@ -23,7 +23,11 @@ class Watched:
 
         def ask(*args):
             self._suspect(self._name)
-            out = found(*args)
+            try:
+                out = found(*args)
+            except Exception:
+                self._suspect()  # it has answered, if badly: a later bite is not its doing
+                raise
             if hasattr(out, "send"):
                 return self._wait(out)
             self._suspect()
