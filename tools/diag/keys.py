@@ -15,9 +15,10 @@ from typing import Any
 import click
 
 from firmware.wire.seal import derive
-from gateway.errors import HostError, did_you_mean
+from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
 from gateway.keys import TEST_SECRETS
+from tools.fleet import find_board
 from tools.i18n import _
 
 SECRET_LEN = 16
@@ -170,10 +171,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _entry(fleet: Inventory | None, board: str) -> Board | None:
     if fleet is None or not board:
         return None
-    found = fleet.boards.get(board)
-    if found is None:
-        hint = did_you_mean(board, fleet.boards) or _("see boards.yaml")
-        raise HostError("unknown_board", _("there is no board {name!r}").format(name=board), str(fleet.path), hint)
+    found = find_board(fleet, board)
     if found.role == "bridge":
         what = _("a radio bridge has no key: it passes on what it cannot read")
         raise HostError("bad_keys", what, fleet.where(board), _("name a board that measures"))

@@ -25,6 +25,7 @@ from gateway.errors import HostError, did_you_mean
 from gateway.inventory import Board, Inventory
 from gateway.releases import Releases
 from tools.flash.config import board_config
+from tools.fleet import find_board
 from tools.i18n import _
 
 REBOOT, CALIBRATE, SET, PLAN, UPDATE = 1, 2, 3, 4, 5
@@ -88,10 +89,7 @@ def command(  # noqa: PLR0917 - the options of a command line
 
 
 def _entry(inventory: Inventory, name: str) -> Board:
-    found = inventory.boards.get(name)
-    if found is None:
-        hint = did_you_mean(name, inventory.boards) or _("see boards.yaml")
-        raise HostError("unknown_board", _("there is no board {name!r}").format(name=name), str(inventory.path), hint)
+    found = find_board(inventory, name)
     if found.role == "bridge":
         what = _("a radio bridge takes no commands: it passes on what it cannot read")
         raise HostError("unknown_board", what, inventory.where(name), _("name a board that measures"))

@@ -14,6 +14,7 @@ from gateway.inventory import Board, Inventory, load
 from tools.diag import keys
 from tools.flash import connect, identify, provision, write
 from tools.flash.config import board_files, trusted_keys
+from tools.fleet import find_board
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
@@ -82,18 +83,6 @@ class Steps:
         """A small step of a long one begins; shown once a second has passed."""
         if self.live and time.monotonic() - self.began > 1:
             click.echo("\r\033[K" + text[:78], err=True, nl=False)
-
-
-def find_board(inv: Inventory, name: str) -> Board:
-    """The board of that name. Raises HostError (unknown_board) with the nearest names."""
-    found = inv.boards.get(name)
-    if found is not None:
-        return found
-    from difflib import get_close_matches  # noqa: PLC0415
-
-    near = get_close_matches(name, list(inv.boards), n=3, cutoff=0.5)
-    hint = _("did you mean {names}?").format(names=", ".join(near)) if near else ", ".join(sorted(inv.boards)[:12])
-    raise HostError("unknown_board", _("there is no board {name!r}").format(name=name), str(inv.path), hint)
 
 
 def _secrets(path: Path, entry: Board) -> dict[str, str]:

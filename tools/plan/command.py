@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from firmware.node import energy
-from gateway.errors import HostError, did_you_mean
+from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
+from tools.fleet import find_board
 from tools.i18n import _
 from tools.plan import battery as planner
 
@@ -50,10 +51,7 @@ def battery(boards: tuple[str, ...], inventory: Path, capacity: int | None, chem
 def _chosen(fleet: Inventory, names: tuple[str, ...]) -> list[Board]:
     """The boards with a battery of these names; without names all."""
     for name in names:
-        board = fleet.boards.get(name)
-        if board is None:
-            near = did_you_mean(name, fleet.boards)
-            raise HostError("unknown_board", _("boards.yaml has no board '{name}'").format(name=name), str(fleet.path), near)
+        board = find_board(fleet, name)
         if board.link == "serial":
             what = _("{name} hangs on a serial port, which feeds it").format(name=name)
             raise HostError("unknown_board", what, fleet.where(name), _("name a radio board"))

@@ -12,7 +12,7 @@ from firmware.node import RELEASE, VERSION
 from gateway import bundle
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
-from tools.flash.command import find_board
+from tools.fleet import find_board
 from tools.i18n import _, n_
 from tools.release import keys, make
 
