@@ -43,6 +43,7 @@ class PtyBoard:
         self.resets = 0
         self.ended = None
         self._closing = self._running = self._closed = False
+        self._starting = threading.Lock()
 
     def __enter__(self):
         self._master, self._slave = pty.openpty()
@@ -58,10 +59,7 @@ class PtyBoard:
         return self
 
     def __exit__(self, *_):
-        self._closing = True
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self._end()
         for fd in (self._slave, self._master, self._into, self._stdin):
             try:
                 os.close(fd)
@@ -70,12 +68,26 @@ class PtyBoard:
 
     def pull(self):
         """Pull the cable."""
-        self._closing = True
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        self._end()
         os.close(self._slave)
         os.close(self._master)
+
+    def _end(self):
+        # Between a reset and the start that follows, too: what starts after this would have no line, and nobody to end it.
+        with self._starting:
+            self._closing = True
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def _start(self, say, described):
+        with self._starting:
+            if not self._closing:
+                self.process = subprocess.Popen(
+                    [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), str(described)],
+                    stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
+                )  # fmt: skip
+        os.close(say)
 
     def _live(self):
         reset, cause, self._fed = "", 1, None
@@ -84,11 +96,7 @@ class PtyBoard:
             who = {**self.who, "reset": reset, "state": say, "cause": cause, "words": str(self._words)}
             described = self.image.with_suffix(".json")
             described.write_text(json.dumps(who))
-            self.process = subprocess.Popen(
-                [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), str(described)],
-                stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
-            )  # fmt: skip
-            os.close(say)
+            self._start(say, described)
             bitten = self._watch(states)
             os.close(states)
             self._up.clear()
