@@ -58,9 +58,9 @@ def arm(where: str, n: int) -> None:
 
 
 def _arm_answers(where: str, point: Callable[[str], None]) -> None:
-    from gateway import daemon, downlink  # noqa: PLC0415
+    from gateway import downlink, intake  # noqa: PLC0415
 
-    committed, answer = downlink.Controller.committed, daemon.Daemon._answers
+    committed, answer = downlink.Controller.committed, intake.Intake._answers
 
     def counted(self: downlink.Controller) -> list[downlink.Answer]:
         made = committed(self)
@@ -68,13 +68,13 @@ def _arm_answers(where: str, point: Callable[[str], None]) -> None:
             point("counted")
         return made
 
-    def given(self: daemon.Daemon, taken: Any, openings: Any) -> None:
+    def given(self: intake.Intake, taken: Any, openings: Any) -> None:
         answer(self, taken, openings)
         if taken.answers:
             point("given")
 
     downlink.Controller.committed = counted  # type: ignore[method-assign]
-    daemon.Daemon._answers = given  # type: ignore[method-assign]
+    intake.Intake._answers = given  # type: ignore[method-assign]
 
 
 def main() -> None:

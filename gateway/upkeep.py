@@ -1,0 +1,93 @@
+"""Now and then: dates for what was heard before the clock was set, counts of dirt, room on the disk, lines that stay silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from firmware.wire import link
+from gateway.clock import EARLIEST_UNIX_S, Clock
+from gateway.errors import HostError
+from gateway.intake import Intake, Run
+from gateway.receive import Receiver
+from gateway.store import Store
+from gateway.upstream.pump import Pump
+
+log = logging.getLogger("gateway")
+
+HELLO_S = 2.0  # ask again so often while a board does not answer
+TICK_S = 1.0
+PRUNE_S = 60.0
+
+
+class Upkeep:
+    """The housekeeping of one daemon. `run`: runs a function in the store's thread; `pumps` may still be filled later."""
+
+    def __init__(  # noqa: PLR0917 - the parts of a daemon
+        self, store: Store, receiver: Receiver, run: Run, clock: Clock, boot: str, keep_days: float, pumps: Sequence[Pump]
+    ) -> None:
+        self._store = store
+        self._receiver = receiver
+        self._in_store = run
+        self._clock = clock
+        self._boot = boot
+        self._keep_days = keep_days
+        self._pumps = pumps
+
+    async def run(self, intake: Intake) -> None:
+        """Until cancelled. HostError bad_store ends it."""
+        pruned_s = asked_s = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = asyncio.get_running_loop().time()
+            if now_s - asked_s >= HELLO_S:
+                asked_s = now_s
+                _ask_again(intake)
+            await self.flush()
+            try:
+                await self._date()
+                if now_s - pruned_s >= PRUNE_S:
+                    pruned_s = now_s
+                    await self._prune()
+            except HostError as error:
+                if error.name == "bad_store":
+                    raise
+                log.warning("%s", error)
+
+    def acked(self) -> int:
+        """The last row that every upstream has; all rows, where nothing goes upstream."""
+        return min((pump.acked for pump in self._pumps), default=2**63 - 1)
+
+    def make_room(self) -> None:
+        """In the store's thread: delete what every upstream has, of any age."""
+        self._store.shrink_log()
+        self._store.prune(self.acked(), None)
+
+    async def flush(self) -> None:
+        """Write the counted dirt; a disk that does not take it now takes it later."""
+        try:
+            await self._in_store(self._receiver.flush)
+        except HostError as error:
+            if error.name == "bad_store":
+                raise
+
+    async def _date(self) -> None:
+        unix_s, mono_s = self._clock.unix(), self._clock.monotonic()
+        if unix_s < EARLIEST_UNIX_S or not await self._in_store(self._store.undated, self._boot):
+            return
+        n = await self._in_store(self._store.date, self._boot, round((unix_s - mono_s) * 1000))
+        log.info("the clock was set: %d readings are dated", n)
+        for pump in self._pumps:
+            pump.news()
+
+    async def _prune(self) -> None:
+        before_ms = round((self._clock.unix() - self._keep_days * 86_400) * 1000)
+        while await self._in_store(self._store.prune, self.acked(), before_ms):
+            await asyncio.sleep(0.1)  # others come in between
+
+
+def _ask_again(intake: Intake) -> None:
+    for source, line in intake.lines.items():
+        if line.is_open and not source.numbering.synced:
+            line.send(link.ask_hello())
