@@ -1,11 +1,13 @@
 """Fixtures of the daemon's tests; the helpers themselves are in gatedesk.py."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import brokers
 import gatedesk as desk
 
 from tools.twin.broker import Embedded, Proxy
@@ -17,6 +19,19 @@ def broker(tmp_path_factory):
     embedded = Embedded(tmp_path_factory.mktemp("broker"))
     yield embedded.url
     embedded.close()
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    """A real Mosquitto of the test's own, TLS and client certificates (brokers.Mosquitto)."""
+    if brokers.binary() is None:
+        assert os.environ.get("CI", "") in ("", "false"), "CI has no mosquitto: apt install mosquitto"
+        pytest.skip("no mosquitto on this machine: apt install mosquitto")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    found = brokers.Mosquitto(folder)
+    yield found
+    found.close()
 
 
 @pytest.fixture
