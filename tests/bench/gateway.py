@@ -251,8 +251,8 @@ def measure(quick: bool = False) -> dict:
         broker = where.broker.name
         text = (
             f"From a serial line (pseudo terminal) to the PUBACK of a {broker} on loopback, {yard.BOARDS} boards, four "
-            f"quantities a reading. Packed: {PACK} readings a publish, which is the default; single: one. The ideal is one script without "
-            f"windows, checks or books; aiomqtt alone publishes the same payloads from memory, 20 under way."
+            f"quantities a reading. Packed: {PACK} readings a publish, which is the default; single: one. The ideal is one "
+            f"script without windows, checks or books; aiomqtt alone publishes the same payloads from memory, 20 under way."
         )
         plots = [delay_plot(rates)]
     return {"title": "The daemon's whole way", "text": text, "rows": rows, "plots": plots}
