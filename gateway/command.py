@@ -66,7 +66,8 @@ def check_files(config: Path) -> None:
     check(settings, inventory)
     site = inventory.gateways[settings.gateway.name].site
     kids = [kid for board in inventory.boards.values() if board.site == site for kid in board.kids]
-    held = keys.load(settings.path(settings.gateway.keys), kids)
+    role = inventory.gateways[settings.gateway.name].role
+    held = keys.load(settings.path(settings.gateway.keys), kids, role)
     for upstream in settings.upstream:
         if upstream.format == "senml" and upstream.prefix == DOCUMENTATION_PREFIX:
             click.echo(
@@ -74,9 +75,9 @@ def check_files(config: Path) -> None:
                 " documentation; ask IANA for one of your own and set `prefix`",
                 err=True,
             )
-    for missing in sorted(set(kids) - {kid.hex() for kid in held}):
+    for missing in sorted(set(kids) - {kid.hex() for kid in held}) if role != "relay" else ():
         click.echo(f"warning: no key is held for key id {missing}: its frames will be counted as `kid`", err=True)
-    if inventory.gateways[settings.gateway.name].role == "controller":
+    if role == "controller":
         for mute in sorted(keys.kid.hex() for keys in held.values() if not keys.k_dn):
             click.echo(f"warning: no key to answer key id {mute} with: export the keys of a controller", err=True)
     click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")

@@ -18,6 +18,7 @@ from gateway.errors import Fault, FaultsError, HostError, did_you_mean
 
 DOCUMENTATION_PREFIX = "urn:dev:org:32473-"
 NAME = r"^[A-Za-z0-9.-]+$"
+CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 # Native USB and pseudo terminals have flow control of their own; a UART ring of 260 bytes has none.
 _UNPACED = ("/dev/ttyACM", "/dev/pts/", "/dev/cu.usbmodem")
 
@@ -37,6 +38,7 @@ class GatewaySection(_Strict):
     store: Path = Path("store.db")
     keep_days: Annotated[float, Field(ge=0, le=3660)] = 7.0
     answers: Path | None = None
+    unproven_per_min: Annotated[int, Field(ge=1, le=1_000_000)] = 240
     store_max_mb: Annotated[float, Field(ge=0.25, le=1e6)] = 1024.0
 
 
@@ -130,12 +132,20 @@ class Config(_Strict):
         return self.path(self.gateway.store).with_name("releases")
 
     def path(self, relative: Path) -> Path:
-        """A path of the file, made absolute from the folder of gateway.toml."""
+        """A path of the file, made absolute: from the folder of gateway.toml, or of the credentials that systemd hands over."""
+        if relative.parts[:1] == (CREDENTIALS,):
+            relative = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS), *relative.parts[1:])
         return (self.file.parent / relative).absolute()
 
     def fault(self, where: tuple[str | int, ...], what: str, hint: str = "") -> Fault:
         """A Fault at the line of the key path `where`."""
         return Fault(str(self.file), _line(dict(self.lines), where), what, hint)
+
+
+def in_credentials(path: Path) -> bool:
+    """Does the file lie in the folder of credentials that systemd made for this service?"""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(folder) and path.parent == Path(str(folder))
 
 
 def load(path: Path) -> Config:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
 from gateway import keys as keyfile
+from gateway import street
 from gateway.clock import Clock, boot_id
 from gateway.config import Config, Upstream
 from gateway.downlink import Controller
@@ -34,6 +35,9 @@ T = TypeVar("T")
 STOP_S = 10.0
 STOP_OFFLINE_S = 2.0
 LOW_RATE_SF = 10
+
+
+SECRET_FILES = ("password_file", "key_file")
 
 
 def check(config: Config, inventory: Inventory) -> None:
@@ -58,6 +62,11 @@ def check(config: Config, inventory: Inventory) -> None:
             file = getattr(upstream, key)
             if file is not None and not config.path(file).is_file():
                 faults.append(config.fault(("upstream", index, key), f"there is no file {config.path(file)}"))
+            elif file is not None and key in SECRET_FILES and (mode := keyfile.others(config.path(file))):
+                what = f"{config.path(file)} can be read by others (mode {mode:04o})"
+                faults.append(config.fault(("upstream", index, key), what, f"chmod 600 {config.path(file)}"))
+    if name in inventory.gateways:
+        faults += street.faults(config, inventory.gateways[name].role)
     if faults:
         raise FaultsError("bad_config", faults)
 
@@ -81,9 +90,9 @@ class Daemon:
         self._config = config
         self._clock = clock
         self._events = events
-        site = inventory.gateways[config.gateway.name].site
+        site, role = inventory.gateways[config.gateway.name].site, inventory.gateways[config.gateway.name].role
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
-        held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards])
+        held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards], role)
         self._names = Names(config.gateway.name, site, boards)
         self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
         boot = boot_id()

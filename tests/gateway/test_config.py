@@ -174,7 +174,7 @@ def test_what_the_inventory_does_not_know(tmp_path):
 
 def test_good_keys(tmp_path):
     desk.Files(tmp_path, {}).write()
-    held = keys.load(tmp_path / "keys.json", ["0001", "0002", "0003", "0004", "0005"])
+    held = keys.load(tmp_path / "keys.json", ["0001", "0002", "0003", "0004", "0005"], "reader")
     assert set(held) == {bytes((0, n)) for n in range(1, 5)}
     assert held[b"\0\1"].k_up == desk.keys(1).k_up
     assert held[b"\0\1"].k_dn is None
@@ -185,7 +185,7 @@ def test_good_keys(tmp_path):
 def test_keys_that_others_may_read(tmp_path, mode):
     desk.Files(tmp_path, {}).write(mode)
     with pytest.raises(HostError, match=f"bad_keys: .*mode {mode:04o}") as caught:
-        keys.load(tmp_path / "keys.json", ["0001"])
+        keys.load(tmp_path / "keys.json", ["0001"], "reader")
     assert "chmod 600" in caught.value.hint
 
 
@@ -199,7 +199,7 @@ def test_every_fault_of_the_keys_at_once(tmp_path):
     files.keys["0004"] = {"k_up": 5, "iv": "zz"}
     files.write()
     with pytest.raises(FaultsError) as caught:
-        keys.load(tmp_path / "keys.json", ["0001", "0002", "0003", "0004"])
+        keys.load(tmp_path / "keys.json", ["0001", "0002", "0003", "0004"], "reader")
     assert caught.value.name == "bad_keys"
     said = [what for _, what in faults(caught)]
     assert [what.split('"')[1] for what in said] == ["0001", "0002", "0002", "0003", "0004", "0004", "0007"]
@@ -210,17 +210,17 @@ def test_every_fault_of_the_keys_at_once(tmp_path):
 
 
 @pytest.mark.produces("bad_keys")
-@pytest.mark.parametrize("text", ["{", "[]", '{"role": "reader"}', '{"role": "street", "keys": {}}', "\udc80"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"role": "reader"}', '{"role": "thief", "keys": {}}', "\udc80"])
 def test_keys_that_are_none(tmp_path, text):
     path = tmp_path / "keys.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     path.chmod(0o600)
     with pytest.raises(HostError) as caught:
-        keys.load(path, [])
+        keys.load(path, [], "reader")
     assert caught.value.name == "bad_keys"
     path.unlink()
     with pytest.raises(HostError, match="bad_keys"):
-        keys.load(path, [])
+        keys.load(path, [], "reader")
 
 
 @pytest.mark.produces("test_key")
@@ -236,7 +236,7 @@ def test_no_published_secret_is_used(tmp_path):
         files.keys["0003"] = {"k_up": made.k_up.hex(), "iv": made.iv.hex()}
         files.write()
         with pytest.raises(FaultsError) as caught:
-            keys.load(tmp_path / "keys.json", [f"{n:04x}" for n in range(1, 5)])
+            keys.load(tmp_path / "keys.json", [f"{n:04x}" for n in range(1, 5)], "reader")
         assert caught.value.name == "test_key"
         assert "0003" in str(caught.value)
 

@@ -178,7 +178,7 @@ def test_two_at_once_never_issue_one_key_id_twice(tmp_path):
     assert list(_issued(tmp_path / "secrets.json")) == ["0001", "0002", "0003", "0004"]
 
 
-@pytest.mark.parametrize("role", ["reader", "controller"])
+@pytest.mark.parametrize("role", ["street", "reader", "controller"])
 def test_export(run, role):
     for _ in range(3):
         run("new")
@@ -188,12 +188,23 @@ def test_export(run, role):
     text = Path("keys.json").read_text()
     assert _mode("keys.json") == 0o600
     assert not any(entry["secret"] in text + done.output for entry in issued.values())
-    held = load(Path("keys.json"), issued)
+    held = load(Path("keys.json"), issued, role)
     for kid, entry in issued.items():
         whole = derive(bytes.fromhex(entry["secret"]), bytes.fromhex(kid))
         mine = held[bytes.fromhex(kid)]
-        assert (mine.k_up, mine.iv, mine.k_hop) == (whole.k_up, whole.iv, whole.k_hop)
+        reads = role != "street"
+        assert (mine.k_up, mine.iv, mine.k_hop) == (*((whole.k_up, whole.iv) if reads else (None, None)), whole.k_hop)
         assert mine.k_dn == (whole.k_dn if role == "controller" else None)
+        # What a thief of the file gets of other roles: nothing.
+        others = {"street": ("k_up", "iv", "k_dn"), "reader": ("k_dn",), "controller": ()}[role]
+        assert not any(getattr(whole, name).hex() in text for name in others)
+
+
+def test_a_relay_needs_no_keys(run):
+    run("new")
+    assert "a relay needs no keys" in run("export", "--role", "relay").output
+    assert json.loads(run("export", "--role", "relay", "--json").stdout) == {"role": "relay", "file": None, "kids": []}
+    assert not Path("keys.json").exists()
 
 
 def test_export_takes_only_the_fleets_key_ids(run):

@@ -17,14 +17,12 @@ import click
 from firmware.wire.seal import derive
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
-from gateway.keys import TEST_SECRETS
+from gateway.keys import MAY_HOLD, TEST_SECRETS
 from tools.fleet import find_board
 from tools.i18n import _
 
 SECRET_LEN = 16
 _KID = re.compile(r"(?:[0-9a-f]{4}|[0-9a-f]{8})\Z")
-# What each role may hold of a board (README.md of firmware/wire, section 1): never the secret itself.
-_ROLES = {"reader": ("k_up", "iv", "k_hop"), "controller": ("k_up", "iv", "k_hop", "k_dn")}
 
 _secrets_option = click.option(
     "--secrets", "path", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Where the secrets are kept."
@@ -70,13 +68,17 @@ def new(board: str, kid: str, path: Path, secret: str, inventory: Path, show: bo
 
 
 @keys.command(help="Write keys.json for a gateway: what its role may hold of the boards, never their secrets.")
-@click.option("--role", type=click.Choice(sorted(_ROLES)), default="reader", help="Who reads, or also answers.")
+@click.option("--role", type=click.Choice(tuple(MAY_HOLD)), default="reader", help="What the gateway is.")
 @_secrets_option
 @_inventory_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("keys.json"), help="The file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def export(role: str, path: Path, inventory: Path, out: Path, as_json: bool) -> None:
     """Only key ids of the inventory are exported, when there is one. Raises HostError."""
+    if not MAY_HOLD[role]:
+        document = json.dumps({"role": role, "file": None, "kids": []})
+        click.echo(document if as_json else _("a relay needs no keys: nothing was written"))
+        return
     issued = read(path)
     if not issued:
         raise HostError("bad_keys", _("there are no secrets yet"), str(path), _("make one: jourdain keys new"))
@@ -86,7 +88,7 @@ def export(role: str, path: Path, inventory: Path, out: Path, as_json: bool) -> 
     found: dict[str, dict[str, str]] = {}
     for kid, entry in issued.items():
         derived = derive(bytes.fromhex(entry["secret"]), bytes.fromhex(kid))
-        found[kid] = {name: getattr(derived, name).hex() for name in _ROLES[role]}
+        found[kid] = {name: getattr(derived, name).hex() for name in MAY_HOLD[role]}
     write(out, {"role": role, "keys": found})
     said = {"role": role, "file": str(out), "kids": list(found)}
     if as_json:

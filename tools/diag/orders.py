@@ -109,7 +109,7 @@ def _may(settings: configuration.Config, inventory: Inventory, board: Board) -> 
         raise HostError("no_controller", what, inventory.where(board.name), _("ask the gateway of that site"))
     kids = [kid for one in inventory.boards.values() if one.site == board.site for kid in one.kids]
     path = settings.path(settings.gateway.keys)
-    held = keys.load(path, kids)
+    held = keys.load(path, kids, gateway.role)
     mine = held.get(bytes.fromhex(board.kid or ""))
     if mine is None or not mine.k_dn:
         what = _("this gateway holds no key to answer {board} with").format(board=board.name)

@@ -16,6 +16,7 @@ from typing import Any
 
 from firmware.wire.seal import derive
 from gateway.errors import HostError
+from gateway.keys import MAY_HOLD
 from tools.twin.killer import POINTS
 
 STOP_S = 15.0
@@ -23,15 +24,15 @@ OUTSIDE = "outside"
 _TAIL = 3000
 
 
-def write_keys(path: Path, secrets: Mapping[str, str]) -> None:
-    """keys.json of a controller, mode 0600, from `{kid: secret}`, both hexadecimal."""
+def write_keys(path: Path, role: str, secrets: Mapping[str, str]) -> None:
+    """keys.json of a gateway, mode 0600, from `{kid: secret}`, both hexadecimal."""
     keys = {}
     for kid, secret in secrets.items():
         made = derive(bytes.fromhex(secret), bytes.fromhex(kid))
-        keys[kid] = {"k_up": made.k_up.hex(), "iv": made.iv.hex(), "k_hop": made.k_hop.hex(), "k_dn": made.k_dn.hex()}
+        keys[kid] = {name: getattr(made, name).hex() for name in MAY_HOLD[role]}
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-        json.dump({"role": "controller", "keys": keys}, file)
+        json.dump({"role": role, "keys": keys}, file)
 
 
 def write_config(path: Path, gateway: str, inventory: Path, ports: Mapping[str, str], broker: str) -> None:

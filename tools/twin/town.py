@@ -127,7 +127,7 @@ class Town:
         ports = {cable.name: cable.path for cable in self.cables}
         write_config(self.folder / "gateway.toml", self.fleet.gateway, self.folder / "boards.yaml", ports, self.proxy.url)
         nodes = {board.kid: self.fleet.secrets[board.kid] for board in self.fleet.boards if board.kid}
-        write_keys(self.folder / "keys.json", nodes)
+        write_keys(self.folder / "keys.json", self.fleet.inventory.gateways[self.fleet.gateway].role, nodes)
         self.kills = KillPlan(self.options.kill, self.options.seed)
         self.daemon = Daemon(self.folder, self.clock_file.path, self.kills)
         self.daemon.on_event = self.view.event

@@ -11,9 +11,9 @@ _WORDS = CODES.split()
 DEVICE_ERRORS = {int(_WORDS[i]): _WORDS[i + 1] for i in range(0, len(_WORDS), 2)}
 
 # Why a frame is not accepted, in the order of the receiver's checks (firmware/wire/README.md, section 1, Receiver), then the
-# board's own `stale`. `cbor` and `value` judge the payload of a frame that is authentic.
+# board's own `stale`. `rate` is a gateway's own rule; `cbor` and `value` judge the payload of a frame that is authentic.
 FRAME_ERRORS = (
-    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "auth", "reuse", "old",
+    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "rate", "auth", "reuse", "old",
     "cbor", "value", "stale",
 )  # fmt: skip
 
@@ -21,5 +21,5 @@ HOST_ERRORS = (
     "no_port", "port_busy", "disk_full", "disk_error", "bad_store", "bad_config", "bad_inventory", "broker_refused",
     "mismatch", "ambiguous", "no_device", "transfer", "bad_keys", "test_key", "timeout", "unknown_board",
     "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
-    "unknown_command", "no_store",
+    "unknown_command", "no_store", "excess_keys",
 )  # fmt: skip

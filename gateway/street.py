@@ -1,0 +1,86 @@
+"""A gateway that may not read: what a relay (no keys) and a street gateway (k_hop) let pass, and what their files must say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from firmware.wire.errors import WireError
+from firmware.wire.frame import Frame
+from firmware.wire.host.receiver import Context, authenticate
+from gateway.config import Config
+from gateway.errors import Fault
+
+BLIND = ("relay", "street")
+
+
+def faults(config: Config, role: str) -> Iterator[Fault]:
+    """What gateway.toml must not ask of a gateway that may not read."""
+    if role not in BLIND:
+        return
+    for index, upstream in enumerate(config.upstream):
+        if upstream.format != "frames":
+            what = f'a {role} cannot read: format "{upstream.format}" needs the keys of a reader'
+            yield config.fault(("upstream", index, "format"), what, 'format = "frames"')
+    if not config.upstream:
+        yield config.fault(("gateway",), f"a {role} only passes frames on: it needs an [[upstream]]", 'format = "frames"')
+
+
+class Bucket:
+    """Lets `per_min` frames a minute pass, and as many at once after a quiet minute."""
+
+    def __init__(self, per_min: int) -> None:
+        self._per_min = per_min
+        self._left = float(per_min)
+        self._at_s: float | None = None
+
+    def take(self, now_s: float) -> bool:
+        """May one more pass at `now_s` (monotonic; a time before the last one counts as that)?"""
+        if self._at_s is not None and now_s > self._at_s:
+            self._left = min(self._left + (now_s - self._at_s) * self._per_min / 60, self._per_min)
+        if self._at_s is None or now_s > self._at_s:
+            self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Passed(NamedTuple):
+    """A frame to pass on. context: whose window it moves, or None; doubt: "", or "reuse" or "old" as the window says."""
+
+    frame: Frame
+    context: Context | None
+    doubt: str
+
+
+class Sieve:
+    """Judges frames for a relay or a street gateway. What nothing proves new passes at `per_min` a channel and no faster,
+    and never touches a window: whoever forges must not silence a board.
+    """
+
+    def __init__(self, role: str, contexts: Mapping[bytes, Context], per_min: int) -> None:
+        self._role = role
+        self._contexts = contexts
+        self._per_min = per_min
+        self._buckets: dict[str, Bucket] = {}
+
+    def judge(self, buf: bytes, channel: str, now_s: float, *, limited: bool = True) -> Passed:
+        """Raises WireError with the first name in the receiver's order; "rate": unproven, and too many of them.
+
+        `limited`: the frame comes from the air; another gateway has limited what it passes on.
+        """
+        accepted = authenticate(self._contexts, buf, self._role)
+        frame, context = accepted.frame, accepted.context
+        doubt = ""
+        if context is not None and frame.hop:
+            doubt = context.window.verdict(frame.piv) or ""
+            if not doubt:
+                return Passed(frame, context, "")
+        if limited and not self._buckets.setdefault(channel, Bucket(self._per_min)).take(now_s):
+            raise WireError("rate")
+        return Passed(frame, None, doubt)
+
+    def again(self) -> None:
+        """What was judged did not reach the disk and is judged again: it is not charged for twice."""
+        self._buckets.clear()
