@@ -241,6 +241,7 @@ def test_killed_at_any_moment(tmp_path, bridge, broker, listener, start):
     desk.until(lambda: not bridge.waiting)
     want = {desk.name(n, p) for n in piv for p in range(1, piv[n] + 1)}
     desk.until(lambda: set(listener.frames()) == want)
+    desk.until(lambda: last.said("started"))  # before that, SIGTERM ends it as it ends any process
     assert last.stop() == 0
     counts, counters = desk.counts(files)
     total = [sum(column) for column in zip(*counts.values(), strict=True)]
