@@ -17,15 +17,16 @@ from gateway.config import DOCUMENTATION_PREFIX, Config
 from gateway.daemon import Daemon, check
 from gateway.errors import HostError
 from gateway.events import Events
-
-CONFIG = click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True, help="The configuration."
-)
+from gateway.rescue import CONFIG, backup, restore
 
 
 @click.group()
 def gateway() -> None:
     """Run or look at the gateway's daemon."""
+
+
+gateway.add_command(backup)
+gateway.add_command(restore)
 
 
 @gateway.command()

@@ -1,0 +1,93 @@
+"""`jourdain gateway backup` and `restore`: for the day on which the SD card dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gateway import backup as archive
+from gateway import config as configuration
+from gateway import restore as placing
+from gateway.errors import HostError
+
+PASSPHRASE_MIN = 12
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True, help="The configuration."
+)
+PASSPHRASE = click.option(
+    "--passphrase-file", type=click.Path(path_type=Path), help="A file of mode 0600 with the passphrase, instead of asking."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@CONFIG
+@PASSPHRASE
+@JSON
+def backup(file: Path, config: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Back up store, windows, keys and settings into FILE, encrypted; the daemon may run."""
+    settings = configuration.load(config)
+    passphrase = _passphrase(passphrase_file, twice=True)
+    with _bar("backup") as progress:
+        done = archive.write(settings, file, passphrase, progress)
+    for path in done.missing:
+        click.echo(f"warning: not in this backup, as it is not there: {path}", err=True)
+    click.echo(f"{file}: {len(done.files)} files, {done.size / 1e6:.1f} MB. Keep it and its passphrase apart.", err=True)
+    _say(done, as_json)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="The folder to restore into.")
+@PASSPHRASE
+@JSON
+def restore(file: Path, into: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Put the backup FILE back into a folder, where nothing of it may be yet."""
+    passphrase = _passphrase(passphrase_file, twice=False)
+    with _bar("restore") as progress:
+        done = placing.read(file, into, passphrase, progress)
+    for path, now in done.outside.items():
+        click.echo(f"warning: gateway.toml names {path}, which is restored as {now}: move it there", err=True)
+    age_days = (time.time() - done.made) / 86_400
+    click.echo(f"{into}: gateway {done.gateway} as it was {age_days:.1f} days ago, {len(done.files)} files.", err=True)
+    click.echo("No board is answered until it has a new key (`jourdain keys new`); readings come as before.", err=True)
+    _say(done, as_json)
+
+
+def _passphrase(file: Path | None, *, twice: bool) -> str:
+    """From the file, or asked for; a new one is asked for twice and must be long enough."""
+    if file:
+        found = archive.passphrase_in(file)
+    else:
+        found = click.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+    if twice and len(found) < PASSPHRASE_MIN:
+        what = f"the passphrase has {len(found)} characters, at least {PASSPHRASE_MIN} are needed"
+        raise HostError("bad_passphrase", what, str(file or ""), "take several words")
+    return found
+
+
+def _say(done: archive.Summary, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(done._asdict(), ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def _bar(label: str) -> Iterator[archive.Progress]:
+    """Progress on standard error, where somebody watches."""
+    done = 0
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+
+        def at(now: int, whole: int) -> None:
+            nonlocal done
+            step = min(1000, 1000 * now // max(1, whole)) - done
+            done += step
+            bar.update(step)
+
+        yield at
