@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import shutil
 import sqlite3
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from gateway import vault
 from gateway.config import Config
@@ -34,6 +33,19 @@ _NOT_FILES = ("store", "answers")
 _PAGES = 2000
 
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
+
+
+class Manifest(BaseModel):
+    """The first member. config, store: names inside; made: unix seconds; missing: files of gateway.toml that were not there."""
+
+    model_config = ConfigDict(strict=True)
+
+    format: int
+    gateway: str
+    made: int
+    config: str
+    store: str
+    missing: list[str]
 
 
 class Summary(NamedTuple):
@@ -79,11 +91,11 @@ def write(config: Config, target: Path, passphrase: str, progress: Progress = no
             inside = _name(config, store)
             files[inside] = scratch
             made = int(time.time())
-            manifest = {"format": FORMAT, "gateway": config.gateway.name, "made": made, "config": config.file.name,
-                        "store": inside, "files": sorted(files), "missing": missing}  # fmt: skip
+            name = config.gateway.name
+            said = Manifest(format=FORMAT, gateway=name, made=made, config=config.file.name, store=inside, missing=missing)
             sealed = vault.Writer(file, passphrase)
             with tarfile.open(fileobj=sealed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-                _add_bytes(tar, MANIFEST, json.dumps(manifest).encode(), made)
+                _add_bytes(tar, MANIFEST, said.model_dump_json().encode(), made)
                 if marks is not None:
                     _add_bytes(tar, inside + ".marks", marks, made)
                 _add_files(tar, files, progress)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from pydantic import ValidationError
 
 from gateway import vault
-from gateway.backup import FORMAT, MANIFEST, OUTSIDE, Progress, Summary, disk, nothing, sync_folder
+from gateway.backup import FORMAT, MANIFEST, OUTSIDE, Manifest, Progress, Summary, disk, nothing, sync_folder
 from gateway.errors import HostError
 
 BESIDE = ("-wal", "-shm", "-journal", ".marks")  # what belongs to a store and must not meet another one
@@ -39,41 +39,52 @@ def read(source: Path, into: Path, passphrase: str, progress: Progress = nothing
             try:
                 file.seek(0)
                 _extract(vault.Reader(file, passphrase, str(source)), staged, size, progress)
-                _check_store(staged / manifest["store"], str(source))
-                _place(staged, into, names, last=manifest["config"])
+                _check_store(staged / manifest.store, str(source))
+                _place(staged, into, names, last=manifest.config)
             finally:
                 shutil.rmtree(staged, ignore_errors=True)
     except (OSError, tarfile.TarError) as error:
         raise disk(error, source if not into.exists() else into) from None
     outside = {"/" + name.removeprefix(OUTSIDE + "/"): str(into / name) for name in names if name.startswith(OUTSIDE + "/")}
-    return Summary(str(source), manifest["gateway"], manifest["made"], size, names, manifest["missing"], outside)
+    return Summary(str(source), manifest.gateway, manifest.made, size, names, manifest.missing, outside)
 
 
-def _look(sealed: vault.Reader, where: str) -> tuple[dict[str, Any], list[str]]:
+def _look(sealed: vault.Reader, where: str) -> tuple[Manifest, list[str]]:
     """Authenticate all of it; what its first member says, and the names of the others."""
-    manifest: dict[str, Any] = {}
+    manifest: Manifest | None = None
     names: list[str] = []
     with io.BufferedReader(sealed, _READ) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in tar:
-                    if not manifest:
-                        file = tar.extractfile(member)
-                        manifest = json.loads(file.read() if member.name == MANIFEST and file else b"{}")
-                        if manifest.get("format") != FORMAT:
-                            what = f"it has the format {manifest.get('format')}, this version knows {FORMAT}"
-                            raise HostError("bad_backup", what, where, "restore it with the version that made it, or a newer one")
+                    if manifest is None:
+                        manifest = _manifest(tar, member, where)
                     elif not member.isreg() or not _harmless(member.name) or member.name in names:
                         raise HostError("bad_backup", f"it holds {member.name!r}, which no backup of ours does", where)
                     else:
                         names.append(member.name)
-        except tarfile.TarError:
-            pass  # said below, unless the end of the file is bad, which says more
+        except (tarfile.TarError, ValueError, OverflowError) as error:
+            manifest = None
+            what = f"what is inside cannot be read: {error}"
+        else:
+            what = "it holds no store and no gateway.toml"
         while stream.read(_READ):
             pass
-    if not manifest or not {manifest["store"], manifest["config"]} <= set(names):
-        raise HostError("bad_backup", "it holds no store and no gateway.toml", where, "take an older backup")
+    if manifest is None or not {manifest.store, manifest.config} <= set(names):
+        raise HostError("bad_backup", what, where, "take an older backup")
     return manifest, names
+
+
+def _manifest(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> Manifest:
+    file = tar.extractfile(member) if member.name == MANIFEST and member.isreg() else None
+    try:
+        found = Manifest.model_validate_json(file.read(_READ) if file else b"")
+    except ValidationError:
+        raise HostError("bad_backup", f"its first member is no {MANIFEST}", where, "take an older backup") from None
+    if found.format != FORMAT:
+        what = f"it has the format {found.format}, this version knows {FORMAT}"
+        raise HostError("bad_backup", what, where, "restore it with the version that made it, or a newer one")
+    return found
 
 
 def _harmless(name: str) -> bool:
@@ -81,8 +92,8 @@ def _harmless(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and path.parts[0] != _STAGED
 
 
-def _refuse_overwriting(into: Path, manifest: dict[str, Any], names: list[str]) -> None:
-    beside = [manifest["store"] + end for end in BESIDE]
+def _refuse_overwriting(into: Path, manifest: Manifest, names: list[str]) -> None:
+    beside = [manifest.store + end for end in BESIDE]
     for name in [*names, *beside]:
         if os.path.lexists(into / name):
             hint = "restore into an empty folder; what is there may be newer than the backup"

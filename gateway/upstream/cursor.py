@@ -239,7 +239,10 @@ def read(path: Path) -> Noted | None:
     crc = crc32(data[:at])
     if magic != _MAGIC or len(data) < at + _CRC.size or _CRC.unpack_from(data, at)[0] != crc:
         return None
-    names = tuple(cbor2.loads(data[_HEAD.size : at]))
+    try:
+        names = tuple(str(name) for name in cbor2.loads(data[_HEAD.size : at]))
+    except Exception:
+        return None
     marks = []
     for start in range(at + _CRC.size, len(data) - _SIZE + 1, _SIZE):
         end = start + _MARK.size
