@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.wire.host.rows import BOOL, BY_KEY, BYTES, INT, ROWS
@@ -23,6 +23,36 @@ def row(values, *, kind=DIRECT, piv=7, unix_ms=1_800_000_000_000, rssi_dbm=-101,
     payload = None if values is None else cbor2.dumps(values)
     frame = None if kind == REPEAT else b"frame %d" % piv
     return Row(1, kid, piv, 0, kind, unix_ms, unix_ms + 200, rssi_dbm, snr_x4, "bridge", payload, frame)
+
+
+def reading(said, base_name):
+    """The records of one row."""
+    return cbor2.loads(senml.pack([said], lambda _: base_name))
+
+
+def plain(row, base_name):
+    """The same, the plain way: a dict a record."""
+    found = []
+    for key, value in cbor2.loads(row.payload).items():
+        _, name, kind, _, _, _, unit, divisor = BY_KEY.get(key, (key, str(key), None, 0, 0, "", "", 1))
+        if key == ALARM:
+            found += [{0: f"alarm{bit}", 4: True} for bit in range(value.bit_length()) if value >> bit & 1]
+        elif type(value) is bool:
+            found.append({0: name, 4: value})
+        elif kind is None:
+            label = {int: 2, bytes: 8}.get(type(value), 3)
+            found.append({0: name, label: value if type(value) in (int, bytes, str) else repr(value)})
+        elif kind == BYTES or unit == "vs":
+            found.append({0: name, 3: value.hex() if kind == BYTES else str(value)})
+        else:
+            found.append({0: name, 1: unit, 2: primary(value, divisor)})
+    if row.kind != REPEAT:
+        found += [{0: "rssi", 1: "dBW", 2: row.rssi_dbm - 30}] if row.rssi_dbm is not None else []
+        found += [{0: "snr", 1: "dB", 2: row.snr_x4 / 4}] if row.snr_x4 is not None else []
+    found.append({0: "frame", 8: row.kid + row.piv.to_bytes(4, "big")})
+    seconds, ms = divmod(row.unix_ms, 1000)
+    found[0] |= {-2: base_name, -3: row.unix_ms / 1000 if ms else seconds}
+    return found
 
 
 def resolve(pack):
@@ -56,8 +86,7 @@ def test_a_pack_of_two_boards():
 def test_the_bytes_of_one_reading():
     """Written down by hand from RFC 8428 table 4 and RFC 8949: labels, shortest floats, an integer time."""
     want = (
-        "83"
-        "a5 00 6466696c6c 01 612f 02 f93800 21 6278 5f 22 1a6b49d200".replace("6278 5f", "62785f")
+        "83a5 00 6466696c6c 01 612f 02 f93800 21 6278 5f 22 1a6b49d200".replace("6278 5f", "62785f")
         + "a3 00 6472737369 01 63644257 02 3882"
         "a2 00 656672616d65 08 46000100000007"
     )
@@ -72,7 +101,7 @@ def test_every_quantity_of_the_table(quantity):
         return
     value = {BOOL: True, BYTES: bytes(range(4))}.get(kind, min(highest, 2**31))
     for one in {value, lowest if kind == INT else value}:
-        (record, *more) = senml.reading(row({key: one}, rssi_dbm=None, snr_x4=None), "x_")[:-1]
+        (record, *more) = reading(row({key: one}, rssi_dbm=None, snr_x4=None), "x_")[:-1]
         if key == ALARM:
             assert (record[0], record[4]) == ("alarm31", True)
         elif unit in ("vb", "vs"):
@@ -86,22 +115,61 @@ def test_every_quantity_of_the_table(quantity):
 
 
 def test_an_alarm_is_one_record_a_bit():
-    found = senml.reading(row({19: 0b1000_0101}, rssi_dbm=None, snr_x4=None), "x_")
+    found = reading(row({19: 0b1000_0101}, rssi_dbm=None, snr_x4=None), "x_")
     assert [(r[0], r.get(4)) for r in found] == [("alarm0", True), ("alarm2", True), ("alarm7", True), ("frame", None)]
-    assert [r[0] for r in senml.reading(row({19: 0}, rssi_dbm=None, snr_x4=None), "x_")] == ["frame"]
+    assert [r[0] for r in reading(row({19: 0}, rssi_dbm=None, snr_x4=None), "x_")] == ["frame"]
 
 
 def test_a_reading_without_quantities_is_still_known_by_its_frame():
-    (record,) = senml.reading(row({}, rssi_dbm=None, snr_x4=None), "x_")
+    (record,) = reading(row({}, rssi_dbm=None, snr_x4=None), "x_")
     assert record == {-2: "x_", -3: 1_800_000_000, 0: "frame", 8: bytes.fromhex("000100000007")}
 
 
 def test_unknown_keys_are_forwarded_by_their_number():
     values = {22: 5, 23: True, 24: b"\1", 25: "word", 26: [1, 2], -99: 1}
-    found = senml.reading(row(values, rssi_dbm=None, snr_x4=None), "x_")[:-1]
+    found = reading(row(values, rssi_dbm=None, snr_x4=None), "x_")[:-1]
     plain = [{key: value for key, value in record.items() if key >= 0} for record in found]
     assert plain[:3] == [{0: "22", 2: 5}, {0: "23", 4: True}, {0: "24", 8: b"\1"}]
     assert plain[3:] == [{0: "25", 3: "word"}, {0: "26", 3: "[1, 2]"}, {0: "-99", 2: 1}]
+
+
+VALUES = {BOOL: st.booleans(), BYTES: st.binary(min_size=4, max_size=8)}
+KNOWN = st.sampled_from([row for row in ROWS if row[1] != "age"]).flatmap(
+    lambda row: st.tuples(
+        st.just(row[0]), VALUES[row[2]] if row[2] in VALUES else st.integers(row[3], row[4]) | st.integers(0, min(row[4], 70))
+    )
+)
+UNKNOWN = st.tuples(
+    st.integers(22, 40) | st.integers(-40, -15),
+    st.recursive(
+        st.booleans() | st.integers(-(2**63), 2**63) | st.binary(max_size=9) | st.text(max_size=9), st.lists, max_leaves=4
+    ),
+)
+SAID = st.builds(
+    row,
+    st.lists(KNOWN | UNKNOWN, max_size=6, unique_by=lambda pair: pair[0]).map(dict),
+    kind=st.sampled_from([DIRECT, REPEAT, FILLS]),
+    piv=st.integers(1, 2**32 - 1),
+    unix_ms=st.integers(-(2**60), 2**60)
+    | st.integers(1_700_000_000_000, 4_300_000_000_000)
+    | st.integers(0, 2**40).map(lambda s: 1000 * s),
+    rssi_dbm=st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(-140, 0),
+    snr_x4=st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(-80, 60),
+    kid=st.sampled_from([b"\0\1", b"\0\2", b"\1\2\3\4"]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(SAID, max_size=30))
+def test_the_bytes_are_those_of_the_plain_way(rows):
+    want = [record for one in rows for record in plain(one, f"x-{one.kid.hex()}_")]
+    assert senml.pack(rows, lambda kid: f"x-{kid.hex()}_").hex() == cbor2.dumps(want, canonical=True).hex()
+
+
+def test_a_pack_of_every_size():
+    for n in (0, 1, 11, 12, 127, 128, 2000):  # each has two records
+        found = cbor2.loads(senml.pack([row({3: 1}, rssi_dbm=None, snr_x4=None)] * n, lambda _: "x_"))
+        assert len(found) == 2 * n
 
 
 def test_an_opaque_frame_is_nothing_in_senml_and_whole_in_frames():
