@@ -11,7 +11,7 @@ except ImportError:
     from .ccm import Ccm  # type: ignore[assignment]
 
 # The Enc_structure of RFC 9052 up to the header, by the header's length, which is 4 to 9: ["Encrypt0", h'', header].
-_PREFIXES = [b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(4, 10)]
+PREFIXES = [b"\x83\x68Encrypt0\x40" + bytes((0x40 | n,)) for n in range(4, 10)]
 
 
 def hmac_sha256(key, message):
@@ -82,7 +82,7 @@ def unseal(keys, frame, hop=True):
     if hop and frame.hop and keys.k_hop:
         check_hop(keys, frame)
     at = frame.header_len
-    return keys.ccm(frame.down).open(keys.nonce(frame.piv), _PREFIXES[at - 4], frame.buf, at, frame.end)
+    return keys.ccm(frame.down).open(keys.nonce(frame.piv), PREFIXES[at - 4], frame.buf, at, frame.end)
 
 
 class Sealer:
@@ -111,7 +111,7 @@ class Sealer:
             raise WireError("long")
         for i in range(n):
             out[at + i] = payload[i]
-        end = keys.ccm(self._down).seal_into(keys.nonce(piv), _PREFIXES[at - 4], out, at, n)
+        end = keys.ccm(self._down).seal_into(keys.nonce(piv), PREFIXES[at - 4], out, at, n)
         if hop:
             out[end : end + HOP_LEN] = hop_tag(keys, bytes(out[:end]))
             end += HOP_LEN

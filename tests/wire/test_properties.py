@@ -201,6 +201,39 @@ def test_noise_has_a_name(data):
     assert caught.value.name in FRAME_ERRORS
 
 
+_pivs = st.integers(1, 2**32 - 1) | st.integers(1, 600)
+_harm = st.tuples(st.integers(0, 80), st.binary(max_size=1), st.integers(0, 2))
+
+
+@MANY
+@given(_pivs, st.binary(min_size=1, max_size=40), st.booleans(), st.booleans(), st.none() | _harm, st.integers(-2, 2))
+def test_the_usual_frame_is_judged_as_any(piv, payload, down, hop, harm, ahead):  # noqa: PLR0917
+    data = seal.seal(KEYS, piv, payload, down, hop)
+    if harm:
+        at, put, drop = harm
+        data = data[:at] + put + data[at + drop :]
+    context = receiver.Context(KEYS, Window())
+    if 0 < piv + ahead < 1 << 32:
+        context.window.accept(piv + ahead, bytes(8))
+
+    def judged():
+        found, name = _try(receiver.authenticate, {KEYS.kid: context}, data)
+        fields = ("kid", "piv", "tag", "down", "hop", "header_len", "end", "body", "buf")
+        return name or (
+            found.context,
+            found.payload,
+            found.map,
+            found.error,
+            found.entries,
+            [getattr(found.frame, f) for f in fields],
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = judged()
+        patch.setattr(receiver, "_usual", lambda *_: None)
+        assert judged() == quick
+
+
 _keys = st.one_of(st.sampled_from(sorted(rows.BY_KEY)), st.integers(-30, 40))
 _values = st.one_of(scalars, st.lists(st.one_of(st.integers(-5, 5), st.booleans()), max_size=5), st.integers(0, 100))
 
