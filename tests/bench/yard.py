@@ -94,7 +94,7 @@ def script(name, *arguments):
 class Mosquitto:
     """The broker of the measurements: Mosquitto without Nagle's delay where one is installed, else the embedded one."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         self.name = "Mosquitto"
         self._process = self._embedded = None
         tool = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -105,7 +105,7 @@ class Mosquitto:
             return
         self.port = free_port()
         config = folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} {LOOPBACK}\nallow_anonymous true\nset_tcp_nodelay true\n")
+        config.write_text(f"listener {self.port} {LOOPBACK}\nallow_anonymous true\nset_tcp_nodelay true\n{settings}")
         self._process = subprocess.Popen([tool, "-c", str(config)], stderr=subprocess.DEVNULL)
         until(lambda: answers(self.port), what="Mosquitto listens")
 
@@ -162,10 +162,10 @@ def rss_mib(pid):
 class Yard:
     """Broker, tap and bridge in `folder`; `first`: the first PIV of the boards."""
 
-    def __init__(self, folder, boards=BOARDS, first=1):
+    def __init__(self, folder, boards=BOARDS, first=1, settings=""):
         self.folder = Path(folder)
         self.boards = boards
-        self.broker = Mosquitto(self.folder)
+        self.broker = Mosquitto(self.folder, settings)
         self.tap = Child(script("tap.py", self.broker.port))
         self.port = json.loads(self.tap.line())["port"]
         self.tty = self.folder / "tty-bridge"
