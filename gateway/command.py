@@ -18,6 +18,7 @@ from gateway.daemon import Daemon, check
 from gateway.errors import HostError
 from gateway.events import Events
 from gateway.rescue import CONFIG, backup, restore
+from gateway.upstream.tls import Trust
 
 
 @click.group()
@@ -42,7 +43,6 @@ def run(config: Path, clock: Path | None, events: bool, verbose: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    logging.getLogger("gateway.mqtt").setLevel(logging.DEBUG if verbose else logging.CRITICAL)
     settings = configuration.load(config)
     inventory = fleet.load(settings.path(settings.gateway.inventory))
     time: Clock = FileClock(clock) if clock else SystemClock()
@@ -70,6 +70,7 @@ def check_files(config: Path) -> None:
     role = inventory.gateways[settings.gateway.name].role
     held = keys.load(settings.path(settings.gateway.keys), kids, role)
     for upstream in settings.upstream:
+        Trust(settings.whole(upstream)).context()
         if upstream.format == "senml" and upstream.prefix == DOCUMENTATION_PREFIX:
             click.echo(
                 f'warning: upstream "{upstream.name}" names its devices by {DOCUMENTATION_PREFIX}, the number for'

@@ -21,6 +21,8 @@ NAME = r"^[A-Za-z0-9.-]+$"
 CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 # Native USB and pseudo terminals have flow control of their own; a UART ring of 260 bytes has none.
 _UNPACED = ("/dev/ttyACM", "/dev/pts/", "/dev/cu.usbmodem")
+# Settings of an upstream that name files.
+UPSTREAM_FILES = ("password_file", "ca_file", "cert_file", "key_file")
 
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 
@@ -72,10 +74,13 @@ class Upstream(_Strict):
     username: str | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     batch_readings: Annotated[int, Field(ge=1, le=2000)] = 50
     batch_age_s: Annotated[float, Field(ge=0, le=86_400)] = 5.0
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
     session_expiry_s: Annotated[int, Field(ge=0, le=0xFFFFFFFE)] = 86_400
+    reconnect_max_s: Annotated[float, Field(ge=0.5, le=3600)] = 60.0
 
     @field_validator("url")
     @classmethod
@@ -97,6 +102,14 @@ class Upstream(_Strict):
         if isinstance(data, dict) and "name" not in data:
             return {**data, "name": data.get("format", "senml")}
         return data
+
+    @model_validator(mode="after")
+    def _certificates(self) -> Upstream:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file: its certificate is missing, cert_file")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("certificates are of no use in clear: write mqtts:// in url, or leave them out")
+        return self
 
     @property
     def host(self) -> str:
@@ -136,6 +149,11 @@ class Config(_Strict):
         if relative.parts[:1] == (CREDENTIALS,):
             relative = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS), *relative.parts[1:])
         return (self.file.parent / relative).absolute()
+
+    def whole(self, upstream: Upstream) -> Upstream:
+        """An upstream with the paths of its files made absolute."""
+        files = {key: getattr(upstream, key) for key in UPSTREAM_FILES}
+        return upstream.model_copy(update={key: self.path(file) for key, file in files.items() if file})
 
     def fault(self, where: tuple[str | int, ...], what: str, hint: str = "") -> Fault:
         """A Fault at the line of the key path `where`."""

@@ -15,7 +15,7 @@ from firmware.wire.frame import LOW_RATE_MAX
 from gateway import keys as keyfile
 from gateway import street
 from gateway.clock import Clock, boot_id
-from gateway.config import Config, Upstream
+from gateway.config import UPSTREAM_FILES, Config
 from gateway.downlink import Controller
 from gateway.errors import Fault, FaultsError, did_you_mean
 from gateway.events import Events
@@ -58,7 +58,7 @@ def check(config: Config, inventory: Inventory) -> None:
         elif board.gateway not in (None, name):
             faults.append(config.fault(where, f'"{port.board}" belongs to gateway "{board.gateway}"'))
     for index, upstream in enumerate(config.upstream):
-        for key in ("password_file", "ca_file"):
+        for key in UPSTREAM_FILES:
             file = getattr(upstream, key)
             if file is not None and not config.path(file).is_file():
                 faults.append(config.fault(("upstream", index, key), f"there is no file {config.path(file)}"))
@@ -130,10 +130,11 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._renew)
         ports = zip(self._sources, self._config.serial, strict=True)
         self._intake.lines.update({source: self._intake.line(source, port) for source, port in ports})
         self._pumps += [
-            Pump(self._whole(c), self._names, self._store, self._in_store, self._clock, on_event=self._event)
+            Pump(self._config.whole(c), self._names, self._store, self._in_store, self._clock, on_event=self._event)
             for c in self._config.upstream
         ]
         lines = [asyncio.create_task(line.run()) for line in self._intake.lines.values()]
@@ -158,10 +159,10 @@ class Daemon:
             self._thread.shutdown()
             log.info("gateway %s: stopped", self._config.gateway.name)
 
-    def _whole(self, upstream: Upstream) -> Upstream:
-        """With the paths of its files made absolute."""
-        files = {key: getattr(upstream, key) for key in ("password_file", "ca_file")}
-        return upstream.model_copy(update={key: self._config.path(file) for key, file in files.items() if file})
+    def _renew(self) -> None:
+        """SIGHUP: certificates may have been renewed."""
+        for pump in self._pumps:
+            pump.renew()
 
     async def _finish(self, pumps: list[asyncio.Task[None]]) -> None:
         await self._intake.close()

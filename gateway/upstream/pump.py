@@ -41,7 +41,7 @@ class Names(NamedTuple):
 
 class _Batch(NamedTuple):
     rows: list[Row]
-    task: asyncio.Task[None]
+    task: asyncio.Future[None]
 
 
 class Pump:
@@ -62,7 +62,8 @@ class Pump:
         self._handed, self.acked = store.cursor(config.name)
         password = config.password_file.read_text(encoding="utf-8").strip() if config.password_file else None
         client_id = config.client_id or f"jourdain-{names.gateway}-{config.name}"
-        self._session = Session(config, client_id, password, self._state)
+        status = f"jourdain/{names.site}/{names.gateway}/status"
+        self._session = Session(config, client_id, password, self._state, status=status, unix=clock.unix)
         self._topic = f"jourdain/{names.site}/{names.gateway}/{config.format}"
 
     def news(self) -> None:
@@ -73,6 +74,10 @@ class Pump:
         """Send what there is without waiting for a batch to fill, then end."""
         self._stopping = True
         self._wake.set()
+
+    def renew(self) -> None:
+        """Look at the certificates now; new ones are taken."""
+        self._session.renew()
 
     async def run(self) -> None:
         await self._session.run(self._pump)
@@ -122,7 +127,7 @@ class Pump:
         else:
             empty = all(row.frame is None for row in rows)
             payload, content_type = frames.pack(rows, self._names.gateway, number), frames.CONTENT_TYPE
-        task = asyncio.create_task(_nothing() if empty else publish(self._topic, payload, content_type))
+        task = asyncio.ensure_future(_nothing() if empty else publish(self._topic, payload, content_type))
         task.add_done_callback(lambda _: self._wake.set())
         window.append(_Batch(rows, task))
         await asyncio.sleep(0)  # the packet leaves before the next one is made: order is kept

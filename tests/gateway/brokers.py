@@ -3,6 +3,8 @@
 `Mosquitto(folder)` starts one; `Subscriber(broker)` is an independent reader with a session of its own that outlives restarts.
 """
 
+import asyncio
+import contextlib
 import datetime
 import ipaddress
 import os
@@ -249,6 +251,58 @@ class Subscriber:
     def close(self):
         self._client.disconnect()
         self._client.loop_stop()
+
+
+class Tap:
+    """A TCP proxy in the test's own event loop that keeps every byte of the client, and cuts where it is told.
+
+    `cuts`: of each connection in turn, after how many bytes of the (client, broker); None: not at all. Then all go through.
+    """
+
+    def __init__(self, port, cuts=()):
+        self.heard = []  # of each connection, what the client sent
+        self._port = port
+        self._cuts = list(cuts)
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        up, down = self._cuts.pop(0) if self._cuts else (None, None)
+        heard = bytearray()
+        self.heard.append(heard)
+        there, back = await asyncio.open_connection(LOOPBACK, self._port)
+        ways = [self._pass(reader, back, up, heard), self._pass(there, writer, down, bytearray())]
+        await asyncio.wait([asyncio.create_task(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
+        for one in (writer, back):
+            one.transport.abort()
+
+    @staticmethod
+    async def _pass(reader, writer, limit, heard):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536 if limit is None else max(1, limit - len(heard))):
+                heard += data
+                writer.write(data)
+                await writer.drain()
+                if limit is not None and len(heard) >= limit:
+                    return
+
+
+def records(data):
+    """Types of the TLS records in `data`, the last of which may be incomplete; fails where it is anything else."""
+    at, types = 0, []
+    while at < len(data):
+        head = data[at : at + 5]
+        assert head[0] in (20, 21, 22, 23), f"no TLS at {at}: {data[at : at + 40]!r}"
+        assert head[1:2] in (b"\x03", b""), f"no TLS at {at}: {data[at : at + 40]!r}"
+        types.append(head[0])
+        at += 5 + int.from_bytes(head[3:5], "big")
+    return types
 
 
 def tls_context(authority, files):

@@ -131,6 +131,10 @@ class Daemon:
         return "".join(self._errors)
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def alive(self):
         return self._process.poll() is None
 
@@ -264,7 +268,7 @@ class Board:
 
 
 class Listener:
-    """Everything the broker delivers below jourdain/, from a thread of its own."""
+    """All readings and frames that the broker delivers, from a thread of its own."""
 
     def __init__(self, url):
         self.messages = []
@@ -282,7 +286,7 @@ class Listener:
     async def _listen(self):
         self._task = asyncio.current_task()
         async with aiomqtt.Client("127.0.0.1", self._port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-            await client.subscribe("jourdain/#", qos=1)
+            await client.subscribe([(f"jourdain/+/+/{kind}", 1) for kind in ("senml", "frames")])
             self._ready.set()
             async for message in client.messages:
                 self.messages.append(message)

@@ -69,8 +69,10 @@ def moved(files, folder):
 @pytest.mark.produces("file_exists")
 def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase):  # noqa: PLR0917
     """What was unsent is sent, what was heard is known, and no board is answered until it has a new key."""
-    files.text = files.text.replace("[[upstream]]\nurl = ", '[[upstream]]\nprefix = "urn:dev:org:1-"\nca_file = "ca.pem"\nurl = ')
-    (files.folder / "ca.pem").write_text("not read: mqtt has no certificate")
+    settings = 'prefix = "urn:dev:org:1-"\npassword_file = "broker.password"'
+    files.text = files.text.replace("[[upstream]]\n", f"[[upstream]]\n{settings}\n")
+    (files.folder / "broker.password").write_text("hunter2")
+    (files.folder / "broker.password").chmod(0o600)
     (files.folder / "releases").mkdir()
     (files.folder / "releases/aa.zip").write_bytes(b"a release")
     files.write()
@@ -85,7 +87,7 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     target = tmp_path / "town.backup"
     said, stderr = back_up(files, target, passphrase)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert said["files"] == ["boards.yaml", "ca.pem", "gateway.toml", "keys.json", "releases/aa.zip", "store.db"]
+    assert said["files"] == ["boards.yaml", "broker.password", "gateway.toml", "keys.json", "releases/aa.zip", "store.db"]
     assert said["missing"] == []
     assert "Keep it and its passphrase apart" in stderr
     raw = target.read_bytes()
@@ -103,7 +105,7 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     assert "No board is answered" in stderr
     assert {stat.S_IMODE(p.stat().st_mode) for p in into.rglob("*") if p.is_file()} == {0o600}
     assert sorted(contents(into)) == [
-        "boards.yaml", "ca.pem", "gateway.toml", "keys.json", "releases/aa.zip", "store.db"
+        "boards.yaml", "broker.password", "gateway.toml", "keys.json", "releases/aa.zip", "store.db"
     ]  # fmt: skip
     for name in ("boards.yaml", "keys.json", "gateway.toml", "releases/aa.zip"):
         assert (into / name).read_bytes() == (files.folder / name).read_bytes()

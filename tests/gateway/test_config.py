@@ -127,6 +127,8 @@ batch_readings = 0
         (f'[gateway]\nname = "a"\n{TWICE}', 7, '"p" is named twice'),
         ('[gateway]\nname = "a"\n[[upstream]]\nurl = "mqtt://x"\n[[upstream]]\nurl = "mqtt://y"', 5, '"senml" is named twice'),
         ('[gateway]\nname = "a"\n[[upstream]]\nurl = "mqtt://x:99999"', 4, "no usable address"),
+        ('[gateway]\nname = "a"\n[[upstream]]\nurl = "mqtt://x"\nca_file = "ca.pem"', 3, "write mqtts://"),
+        ('[gateway]\nname = "a"\n[[upstream]]\nurl = "mqtts://x"\nkey_file = "a.key"', 3, "its certificate is missing"),
     ],
 )
 def test_a_fault_and_its_line(read, text, line, part):

@@ -1,17 +1,14 @@
 """The MQTT connection against a real broker, against none, and against one that says no."""
 
 import asyncio
-import shutil
 import socket
-import subprocess
 import time
 
 import gatedesk as desk
 import pytest
 
 from gateway.config import Upstream
-from gateway.errors import HostError
-from gateway.upstream import session
+from gateway.upstream import connection, session
 from tools.twin.broker import free_port
 
 
@@ -20,7 +17,7 @@ class Stage:
 
     def __init__(self, url, **settings):
         self.states = []
-        config = Upstream(url=url, **settings)
+        config = Upstream(url=url, **{"reconnect_max_s": 0.5, **settings})
         self.session = session.Session(config, "jourdain-test", None, lambda *said: self.states.append(said))
 
     @property
@@ -35,7 +32,7 @@ def run(work):
 @pytest.fixture
 def quick(monkeypatch):
     """Half a second is long for a test."""
-    monkeypatch.setattr(session, "BACKOFF_S", (0.05, 0.2))
+    monkeypatch.setattr(session, "BACKOFF_S", 0.02)
 
 
 def test_publish_is_done_when_the_broker_says_so(broker, listener):
@@ -175,38 +172,52 @@ def test_tls_is_never_given_up_for_clear_text(quick):
     run(work())
 
 
-@pytest.mark.skipif(shutil.which("mosquitto") is None, reason="no mosquitto on this machine: apt install mosquitto")
-def test_a_real_mosquitto(tmp_path):
-    port = free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    command = [shutil.which("mosquitto"), "-c", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        desk.until(lambda: _listens(port))
-        found = desk.Listener(f"mqtt://127.0.0.1:{port}")
-        stage = Stage(f"mqtt://127.0.0.1:{port}")
+def test_tries_spread_by_chance_ever_wider(monkeypatch):
+    asked = []
+    monkeypatch.setattr(session.random, "uniform", lambda low, high: asked.append((low, high)) or 0.0)
+    stage = Stage(f"mqtt://127.0.0.1:{free_port()}", reconnect_max_s=20)
 
-        async def work(publish):
-            start = time.monotonic()
-            await asyncio.gather(*(publish("jourdain/a/b/frames", b"\x80", "application/cbor") for _ in range(200)))
-            assert time.monotonic() - start < 2, "a window, not one by one: else 44 ms each"
+    async def work():
+        task = asyncio.create_task(stage.session.run(lambda publish: None))
+        while len(asked) < 9:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-        run(stage.session.run(work))
-        desk.until(lambda: len(found.messages) == 200)
-        found.close()
-    finally:
-        process.terminate()
-        process.wait()
+    run(work())
+    assert asked[:9] == [(0, s) for s in (0.5, 1, 2, 4, 8, 16, 20, 20, 20)]
 
 
-def _listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def test_a_broker_that_says_nothing_holds_nobody_back(quick):
+    """TCP opens, then silence: who ends the daemon does not wait for the dialling to give up."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        stage = Stage(f"mqtts://127.0.0.1:{mute.getsockname()[1]}")
+
+        async def work():
+            task = asyncio.create_task(stage.session.run(lambda publish: None))
+            await asyncio.get_running_loop().run_in_executor(None, mute.accept)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        start = time.monotonic()
+        run(work())
+        assert time.monotonic() - start < connection.CONNECT_TIMEOUT_S / 2
 
 
-@pytest.mark.produces("bad_config")
-def test_a_certificate_that_is_none(tmp_path):
+@pytest.mark.produces("bad_certificate")
+def test_a_certificate_that_is_none_is_named_again_and_again(tmp_path, quick):
+    """It may come right by itself: the daemon goes on receiving."""
     (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(HostError, match="bad_config: ca_file cannot be used"):
-        Stage("mqtts://x", ca_file=tmp_path / "ca.pem")
+    stage = Stage("mqtts://localhost:1", ca_file=tmp_path / "ca.pem")
+
+    async def work():
+        task = asyncio.create_task(stage.session.run(lambda publish: None))
+        while len(stage.states) < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(work())
+    assert set(stage.names) == {"bad_certificate"}
+    assert "cannot be used" in stage.states[0][1]
+    assert str(tmp_path / "ca.pem") in stage.states[0][1]

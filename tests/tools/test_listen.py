@@ -15,8 +15,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from firmware.wire.host.rows import ROWS
 from firmware.wire.quantities import ALARM
 from gateway.store import DIRECT, Row
+from gateway.upstream.connection import Message
 from gateway.upstream.senml import pack as senml_pack
-from gateway.upstream.session import Message
 from tools import cli
 from tools.diag import listen
 from tools.diag.senml_read import PackError, Reading, Value, read

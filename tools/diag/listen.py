@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from gateway.config import Upstream
 from gateway.errors import HostError
-from gateway.upstream.session import Message, subscribe
+from gateway.upstream.connection import Message
+from gateway.upstream.session import subscribe
 from tools.diag.senml_read import LINK, PackError, Reading, Value, read
 from tools.i18n import _
 
