@@ -4,7 +4,7 @@ import io
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import vault
@@ -52,6 +52,7 @@ def test_what_was_written_is_read_and_nothing_of_it_shows(size):
     assert file != sealed(data), "a salt of its own each time"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200_000), st.lists(st.integers(0, 70_000), max_size=6), st.integers(1, 100_000))
 def test_pieces_make_no_difference(size, pieces, step):
     data = content(size)
@@ -86,6 +87,7 @@ def test_each_length_counts(size):
         refused(file + more)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damage_far_inside(data):
     size = data.draw(st.sampled_from(SIZES[4:]))
@@ -103,6 +105,7 @@ def chunks(file):
     return file[:head], [file[i : i + vault.CHUNK + 16] for i in range(head, len(file), vault.CHUNK + 16)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=0, max_size=5))
 def test_chunks_stand_in_their_order_once_and_the_last_is_the_last(order):
     head, parts = chunks(sealed(content(4 * vault.CHUNK)))
