@@ -8,7 +8,7 @@ ARGS   ?=
 STUBS  := esp32 esp32-s3 esp32-c3 pico pico-w pico2 pico2-w
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pico lint bench soak dist lock clean
+.PHONY: help setup run test pico lint bench bench-peers soak dist lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -55,6 +55,14 @@ lint: $(VENV)/dev.stamp $(STUBS:%=build/stubs/%/done.stamp)  ## ruff, mypy, boar
 
 bench: $(VENV)/dev.stamp  ## measure, and write build/bench/report.html
 	@$(BIN)/python -P tests/bench/report.py --out build/bench $(ARGS)
+
+build/peers/%/done.stamp: lock/peers-%.txt
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-peers: $(VENV)/dev.stamp build/peers/thingsboard/done.stamp build/peers/persist-queue/done.stamp  ## the daemon beside its peers
+	@$(BIN)/python -P tests/bench/report.py --out build/bench-peers peers $(ARGS)
 
 soak: $(VENV)/dev.stamp  ## the long runs; the report is kept in tests/bench/soak.md
 	@$(BIN)/python -P tests/bench/soak.py $(ARGS)

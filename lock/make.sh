@@ -13,3 +13,7 @@ for pico in pico pico-w pico2 pico2-w; do
     stubs "$pico" "rp2-rpi-$pico"
 done
 echo "rp2040py>=0.3.6,<0.4" | $resolve - --constraints lock/dev.txt --output-file lock/pico.txt
+# The peers that `make bench-peers` measures, in environments of their own.
+peer() { echo "$2" | $resolve - --output-file "lock/peers-$1.txt"; }
+peer thingsboard "thingsboard-gateway==3.8.5"
+peer persist-queue "persist-queue==1.1.0"

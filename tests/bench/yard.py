@@ -272,12 +272,12 @@ class Yard:
 class System:
     """A system under test."""
 
-    def __init__(self, yard, command, log):
+    def __init__(self, yard, command, log, environment=None):
         self.yard = yard
         self.started_s = time.monotonic()
         self.ready_s = 0.0
         self._log = log.open("w")
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
         self.pid = self.process.pid
         if command[0] == "strace":
             self.pid = until(lambda: tree(self.process.pid)[1:], what="strace has started it")[0]
