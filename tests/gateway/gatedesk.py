@@ -109,9 +109,9 @@ class Files:
 class Daemon:
     """The daemon as a process of its own; `events` holds the lines it said."""
 
-    def __init__(self, files, *options, die_at=None, stdout=subprocess.PIPE):
-        module = ["tools.twin.killer", die_at] if die_at else ["gateway"]
-        command = [sys.executable, "-P", "-m", *module, "run", "--config", str(files.config), "--events", *options]
+    def __init__(self, files, *options, die_at=None, stdout=subprocess.PIPE, prefix=(), script=None):
+        module = ["-m", "tools.twin.killer", die_at] if die_at else [str(script)] if script else ["-m", "gateway"]
+        command = [*prefix, sys.executable, "-P", *module, "run", "--config", str(files.config), "--events", *options]
         self.files = files
         self.events = []
         self._process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
@@ -137,6 +137,9 @@ class Daemon:
     @property
     def alive(self):
         return self._process.poll() is None
+
+    def signal(self, number):
+        self._process.send_signal(number)
 
     def kill(self):
         self._process.kill()
