@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from gateway import fold
+from gateway.store import SELECT
+from gateway.uplink import SEALED, Row
+from gateway.upstream.cursor import Intervals
+
 
 class Counts(NamedTuple):
     """Of one key context. Exact: each number moved in the transaction of what it counts.
@@ -34,19 +39,35 @@ class Books:
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=5)
+        self._db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, timeout=5)
 
     def close(self) -> None:
         self._db.close()
 
     def counts(self, upstream: str = "senml") -> dict[str, Counts]:
         """Per key id (lower-case hex) the counts; `upstream` names whose publications are meant."""
-        rows = self._db.execute(
-            "SELECT c.kid, c.duplicates, c.stored, c.direct, c.repeats, d.frames, d.readings, d.frames_again,"
-            " d.readings_again FROM context c LEFT JOIN delivery d ON d.kid = c.kid AND d.upstream = ?",
-            (upstream,),
-        )
-        return {kid.hex(): Counts(dup + stored, dup, stored, *(n or 0 for n in rest)) for kid, dup, stored, *rest in rows}
+        self._db.execute("BEGIN")
+        try:
+            columns = "kid, duplicates, stored, direct, repeats, upto"
+            known = {kid: n for kid, *n in self._db.execute(f"SELECT {columns} FROM context")}
+            query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0) AND kind != {SEALED}"
+            for row in map(Row._make, self._db.execute(query)):
+                self._add(known.setdefault(row.kid, [0, 0, 0, 0, 0]), row)
+            columns = "kid, frames, readings, frames_again, readings_again"
+            sent = {kid: n for kid, *n in self._db.execute(f"SELECT {columns} FROM delivery WHERE upstream = ?", (upstream,))}
+        finally:
+            self._db.execute("ROLLBACK")
+        return {
+            kid.hex(): Counts(dup + stored, dup, stored, direct, repeats, *sent.get(kid, ()))
+            for kid, (dup, stored, direct, repeats, _) in known.items()
+        }
+
+    @staticmethod
+    def _add(context: list[int], row: Row) -> None:
+        """Add a row to [duplicates, stored, direct, repeats, upto], unless it is contained."""
+        if row.id > context[4]:
+            direct, repeats = fold.counts(row)
+            context[1:4] = context[1] + 1, context[2] + direct, context[3] + repeats
 
     def counters(self) -> dict[str, int]:
         """Errors and other events by name: auth, kid, cbor, line_crc, line_lost, disk_full ..."""
@@ -54,11 +75,10 @@ class Books:
 
     def backlog(self, upstream: str = "senml") -> int:
         """Rows that `upstream` has not acknowledged."""
-        found = self._db.execute(
-            "SELECT count(*) FROM reading WHERE id > coalesce((SELECT acked FROM upstream WHERE name = ?), 0)", (upstream,)
-        ).fetchone()
-        return int(found[0])
+        found = self._db.execute("SELECT done FROM upstream WHERE name = ?", (upstream,)).fetchone()
+        done = Intervals.unpack(found[0]) if found else Intervals()
+        return sum(row[0] not in done for row in self._db.execute("SELECT id FROM uplink WHERE boot IS NULL"))
 
     def waiting(self) -> int:
-        """Readings without a date."""
-        return int(self._db.execute("SELECT count(*) FROM undated").fetchone()[0])
+        """Frames without a date."""
+        return int(self._db.execute("SELECT count(*) FROM uplink WHERE boot IS NOT NULL").fetchone()[0])

@@ -153,7 +153,9 @@ class Queue:
         """Has a frame of one of these key ids ever been accepted?"""
         marks = ",".join("?" * len(kids))
         try:
-            return bool(self._db.execute(f"SELECT count(*) FROM context WHERE kid IN ({marks})", kids).fetchone()[0])
+            folded = f"SELECT 1 FROM context WHERE kid IN ({marks})"
+            later = f"SELECT 1 FROM uplink WHERE id > (SELECT value FROM meta WHERE name = 'folded') AND kid IN ({marks})"
+            return bool(self._db.execute(f"SELECT EXISTS ({folded}) OR EXISTS ({later})", kids + kids).fetchone()[0])
         except sqlite3.Error as error:
             raise self._named(error) from error
 

@@ -19,12 +19,14 @@ from gateway.config import UPSTREAM_FILES, Config
 from gateway.downlink import Controller
 from gateway.errors import Fault, FaultsError, did_you_mean
 from gateway.events import Events
+from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.intake import Intake
 from gateway.inventory import Board, Inventory
+from gateway.judge import Taken
 from gateway.receive import Receiver
 from gateway.releases import Releases
-from gateway.store import Kid, Store
+from gateway.store import Store
 from gateway.upkeep import Upkeep
 from gateway.upstream.pump import Names, Pump
 
@@ -93,22 +95,20 @@ class Daemon:
         site, role = inventory.gateways[config.gateway.name].site, inventory.gateways[config.gateway.name].role
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
         held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards], role)
-        self._names = Names(config.gateway.name, site, boards)
+        self._names = Names(config.gateway.name, site, boards, held)
         self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
         boot = boot_id()
-        seen = self._store.links()
         kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]
-        self._sources = [
-            Source(port.board, airtime_of(inventory.boards[port.board]), seen.get(port.board, b"")) for port in config.serial
-        ]
+        self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
         receiver = Receiver(self._store, kids, self._sources, boot, events is not None, controller=self._control)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
         self._pumps: list[Pump] = []
-        self._upkeep = Upkeep(self._store, receiver, self._in_store, clock, boot, config.gateway.keep_days, self._pumps)
+        self._upkeep = Upkeep(self._store, self._in_store, clock, boot, config.gateway.keep_days, self._pumps)
         self._intake = Intake(
-            receiver, self._sources, self._in_store, clock, events, make_room=self._upkeep.make_room, news=self._news
+            receiver, self._in_store, clock, events, make_room=self._upkeep.make_room, news=self._news,
+            window_s=config.gateway.commit_window_ms / 1000,
         )
 
     def _controller(self, inventory: Inventory, kids: list[Kid]) -> Controller | None:
@@ -175,9 +175,9 @@ class Daemon:
             _, waiting = await asyncio.wait(waiting, timeout=STOP_OFFLINE_S)
             if not any(pump.connected for pump in self._pumps):
                 break
-        await self._upkeep.flush()
+        await self._intake.settle(folded=True)
 
-    def _news(self) -> None:
+    def _news(self, taken: Taken) -> None:
         for pump in self._pumps:
             pump.news()
 

@@ -29,9 +29,10 @@ from gateway import commands
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.commands import Command
 from gateway.errors import HostError
+from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.releases import Releases
-from gateway.store import Kid, Store
+from gateway.store import Store
 
 log = logging.getLogger("gateway.downlink")
 
@@ -80,14 +81,21 @@ class Generation:
 
 
 class Heard(NamedTuple):
-    """An accepted uplink. left_s: how long until its answer must begin; known: its payload."""
+    """An accepted uplink. until_s: when its answer must begin, on our monotonic clock; known: its payload."""
 
     source: Source
     kid: Kid
     piv: int
     known: dict[int, Any]
     t_ms: int
-    left_s: float
+    until_s: float
+
+
+class Asked(NamedTuple):
+    """What one group brought: uplinks that may be answered, and (number, status) of answers given before."""
+
+    heard: tuple[Heard, ...]
+    statuses: tuple[tuple[int, str], ...]
 
 
 @dataclass(slots=True)
@@ -101,7 +109,7 @@ class Answer:
 
 
 class Controller:
-    """Belongs to the receiver and works in its thread. `unsafe`: key ids that are not answered until they are changed."""
+    """Gathers in the event loop, decides in the store's thread. `unsafe`: key ids that no board is answered under."""
 
     def __init__(self, store: Store, file: Path, kids: Iterable[Kid], releases: Releases | None = None) -> None:
         kids = tuple(kids)
@@ -154,19 +162,25 @@ class Controller:
     def pending(self) -> bool:
         return bool(self._heard or self._statuses)
 
+    def gather(self) -> Asked:
+        """What came in since the last call: the transaction that stores it decides."""
+        asked = Asked(tuple(self._heard.values()), tuple(self._statuses))
+        self._heard, self._statuses = {}, []
+        return asked
+
     # The transaction
 
-    def decide(self, db: sqlite3.Connection, unix_s: float) -> None:
+    def decide(self, db: sqlite3.Connection, asked: Asked, unix_s: float, mono_s: float) -> None:
         """Judge results and seal answers, inside the transaction of the uplinks."""
         self._made, self.events, self.counts, self._fresh = [], [], [], set()
         now_ms = round(unix_s * 1000)
-        for number, status in self._statuses:
+        for number, status in asked.statuses:
             self._status(db, number, status, now_ms)
-        if unix_s >= EARLIEST_UNIX_S and self._heard:
+        if unix_s >= EARLIEST_UNIX_S and asked.heard:
             for command in commands.expire(db, now_ms):
                 self._event(command.board, command.id, commands.EXPIRED)
-        for heard in self._heard.values():
-            self._one(db, heard, unix_s)
+        for heard in asked.heard:
+            self._one(db, heard, unix_s, heard.until_s - mono_s)
 
     def _status(self, db: sqlite3.Connection, number: int, status: str, now_ms: int) -> None:
         row = db.execute("SELECT command, kid, piv FROM downlink WHERE number = ? AND status = ''", (number,)).fetchone()
@@ -186,7 +200,7 @@ class Controller:
                 (f"not sent: {status}", now_ms, command),
             )
 
-    def _one(self, db: sqlite3.Connection, heard: Heard, unix_s: float) -> None:
+    def _one(self, db: sqlite3.Connection, heard: Heard, unix_s: float, left_s: float) -> None:
         now_ms = round(unix_s * 1000)
         tried = self._result(db, heard, now_ms)
         open_ = commands.waiting(db, heard.kid.board)
@@ -196,12 +210,12 @@ class Controller:
         if not keys.k_dn or keys.kid in self.unsafe:
             self.counts.append("answer_withheld")
             return
-        if not heard.source.wired and heard.left_s < LEAST_S:
+        if not heard.source.wired and left_s < LEAST_S:
             self.counts.append("answer_late")  # from before a restart, or the disk is slow: the board listens no more
             return
         if db.execute("SELECT 1 FROM downlink WHERE kid = ? AND piv = ?", (keys.kid, heard.piv)).fetchone():
             return
-        command, payload = self._payload(db, heard, open_, tried, unix_s)
+        command, payload = self._payload(db, heard, open_, tried, unix_s, left_s)
         self._seal(db, heard, command, payload, now_ms)
 
     def _result(self, db: sqlite3.Connection, heard: Heard, now_ms: int) -> int | None:
@@ -223,15 +237,15 @@ class Controller:
             self._event(heard.kid.board, ident, state, result=result, error=note)
         return None
 
-    def _payload(
-        self, db: sqlite3.Connection, heard: Heard, open_: list[Command], tried: int | None, unix_s: float
+    def _payload(  # noqa: PLR0917 - what the answer depends on
+        self, db: sqlite3.Connection, heard: Heard, open_: list[Command], tried: int | None, unix_s: float, left_s: float
     ) -> tuple[Command | None, bytes]:
         """The answer's content, at most what the radio takes: a command, the time, or an empty map."""
         keys = heard.kid.keys
         room = heard.source.answer_max - 1 - len(keys.kid) - (heard.piv.bit_length() + 7) // 8 - TAG_LEN
         base: dict[int, Any] = {}
         if unix_s >= EARLIEST_UNIX_S:
-            base[TIME] = round(unix_s + (0 if heard.source.wired else heard.left_s))
+            base[TIME] = round(unix_s + (0 if heard.source.wired else left_s))
         queue = [] if tried is not None else open_
         for index, command in enumerate(queue):
             own = cbor2.loads(command.payload)
@@ -286,7 +300,6 @@ class Controller:
     def committed(self) -> list[Answer]:
         """The transaction is on disk: count it beside the store, then the answers may leave. None leave when that fails."""
         made, self._made = self._made, []
-        self._heard, self._statuses = {}, []
         if not made:
             return []
         self._generation = made[-1].number
@@ -301,8 +314,3 @@ class Controller:
             log.error("%s", error)
             return False
         return True
-
-    def undone(self) -> None:
-        """The transaction failed: the same uplinks come again."""
-        self._made, self._heard, self._statuses = [], {}, []
-        self.events, self.counts = [], []

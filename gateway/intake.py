@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,8 @@ from gateway.errors import HostError
 from gateway.events import Events
 from gateway.ingress.serial import Line
 from gateway.ingress.source import Source
-from gateway.receive import COUNT, OPENED, Item, Receiver, Taken
+from gateway.judge import Gathered, Taken
+from gateway.receive import COUNT, OPENED, Item, Receiver
 
 log = logging.getLogger("gateway")
 board_log = logging.getLogger("gateway.board")
@@ -30,46 +32,119 @@ Run = Callable[..., Awaitable[Any]]
 
 RETRY_S = 1.0
 INBOX_MAX = 4096
+JUDGE_MAX = 256
 
 
 class Intake:
     """The receive path of one daemon. `run`: runs a function in the store's thread; `make_room`: there, when it is full;
-    `news`: called when readings were stored; `events`: where to say what happens, or None.
+    `news`: called with what was stored; `events`: where to say what happens, or None.
+
+    While one group is being committed the next one is judged. `window_s`: how long a group waits for company, to save writes.
     """
 
     def __init__(
-        self, receiver: Receiver, sources: Sequence[Source], run: Run, clock: Clock, events: Events | None, *,
-        make_room: Callable[[], None], news: Callable[[], None],
+        self, receiver: Receiver, run: Run, clock: Clock, events: Events | None, *,
+        make_room: Callable[[], None], news: Callable[[Taken], None], window_s: float = 0.0,
     ) -> None:  # fmt: skip
         self.lines: dict[Source, Line] = {}
         self._receiver = receiver
-        self._sources = sources
         self._in_store = run
         self._clock = clock
         self._events = events
         self._make_room = make_room
         self._tell = news
+        self._window_s = window_s
         self._inbox: list[Item] = []
         self._news = asyncio.Event()
+        self._since_s: float | None = None  # since when the gathered group waits
+        self._sealed: deque[Gathered] = deque()
+        self._committing = asyncio.Lock()
         self._closing = False
         self._full = False
-        self._taking = asyncio.Lock()
 
     async def run(self) -> None:
         """Group after group, until cancelled. HostError bad_store ends it."""
+        committing: asyncio.Task[bool] | None = None
         while True:
             await self._news.wait()
+            await asyncio.sleep(0)  # others have to do as well, however much comes in
             self._news.clear()
-            if not await self._take():
-                await asyncio.sleep(RETRY_S)
+            self._judge()
+            if committing is None or committing.done():
+                if committing and not committing.result():
+                    await asyncio.sleep(RETRY_S)
+                committing = self._start()
+
+    def _judge(self) -> None:
+        """What came in joins the group, not too much at a time; what the disk is far behind with has to wait."""
+        items, self._inbox = self._inbox[:JUDGE_MAX], self._inbox[JUDGE_MAX:]
+        if self._receiver.size > INBOX_MAX:
+            items, self._inbox = [], items + self._inbox
+        elif items:
+            self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
+            if self._since_s is None:
+                self._since_s = asyncio.get_running_loop().time()
+                if self._window_s:
+                    asyncio.get_running_loop().call_later(self._window_s, self._news.set)
+            if self._inbox:
                 self._news.set()
+
+    def _start(self) -> asyncio.Task[bool] | None:
+        """Commit what is due, and come back afterwards."""
+        if not self._sealed:
+            if self._since_s is None or self._may_wait():
+                return None
+            self._seal()
+        task = asyncio.create_task(self._commit())
+        task.add_done_callback(lambda _: self._news.set())
+        return task
+
+    def _may_wait(self) -> bool:
+        waited_s = asyncio.get_running_loop().time() - (self._since_s or 0.0)
+        return waited_s < self._window_s and not self._receiver.idle and not self._receiver.urgent
+
+    def _seal(self, *, dirt: bool = False, folded: bool = False) -> None:
+        self._since_s = None
+        self._sealed.append(self._receiver.seal(dirt=dirt, folded=folded))
+
+    async def _commit(self) -> bool:
+        """The sealed groups, in their order. False: the store takes nothing now; what it did not take comes again."""
+        async with self._committing:
+            while self._sealed:
+                unix_s, mono_s = self._clock.unix(), self._clock.monotonic()
+                try:
+                    taken = await self._in_store(self._receiver.commit, self._sealed[0], unix_s, mono_s)
+                except HostError as error:
+                    await self._no_room(error)
+                    return False
+                gathered = self._sealed.popleft()
+                if self._full:
+                    self._full = False
+                    log.warning("the store takes readings again")
+                    self._event("error", name="disk_full", over=True)
+                if len(self._inbox) <= INBOX_MAX and not self._closing:
+                    self._pause(False)
+                self._answer(taken, gathered.openings)
+            return True
+
+    async def settle(self, *, folded: bool = False) -> bool:
+        """Write all there is: what was counted, too, and with `folded` every context and link. False: not now."""
+        self._seal(dirt=True, folded=folded)
+        return await self._commit()
+
+    async def flush(self) -> None:
+        """Write what was counted, if no group is there to take it along."""
+        if self._since_s is None and not self._sealed:
+            await self.settle()
 
     async def close(self) -> None:
         """Let in nothing more, and store what is there."""
         self._closing = True
         for line in self.lines.values():
             line.pause()
-        await self._take()
+        items, self._inbox = self._inbox, []
+        self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
+        await self.settle()
         for line in self.lines.values():
             await line.drain(0.5)
 
@@ -110,28 +185,6 @@ class Intake:
             else:
                 line.resume()
 
-    async def _take(self) -> bool:
-        """One group: everything that has come in. False: the store takes nothing now, and all of it waits."""
-        async with self._taking:
-            group, self._inbox = self._inbox, []
-            if not group:
-                return True
-            openings = {source: line.openings for source, line in self.lines.items()}
-            try:
-                taken = await self._in_store(self._receiver.take, group, self._clock.unix(), self._clock.monotonic())
-            except HostError as error:
-                self._inbox = group + self._inbox
-                await self._no_room(error)
-                return False
-            if self._full:
-                self._full = False
-                log.warning("the store takes readings again")
-                self._event("error", name="disk_full", over=True)
-            if len(self._inbox) <= INBOX_MAX and not self._closing:
-                self._pause(False)
-            self._answer(taken, openings)
-            return True
-
     async def _no_room(self, error: HostError) -> None:
         if error.name == "bad_store":
             raise error
@@ -139,7 +192,7 @@ class Intake:
         if not self._full:
             self._full = True
             log.error("%s", error)
-            self._put(self._sources[0], COUNT, error.name)
+            self._receiver.count(error.name)
             self._event("error", name=error.name, over=False)
         try:
             await self._in_store(self._make_room)
@@ -153,8 +206,8 @@ class Intake:
                 self.lines[source].send(link.handled(seq))
         for source in taken.asks:
             self.lines[source].send(link.ask_hello())
-        if taken.readings:
-            self._tell()
+        if taken.rows:
+            self._tell(taken)
         if self._events:
             now_s = self._clock.unix()
             for event in taken.events:

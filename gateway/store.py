@@ -1,99 +1,63 @@
-"""The store: SQLite in WAL mode with a sync at every commit. One writer, and whoever reads by gateway.books.
+"""The store: SQLite in WAL mode with a sync at every commit. One writer; reads are on a connection of their own.
 
 Everything that belongs together is one transaction; a call either returns with the sync done or raises with nothing
-changed. Raises HostError disk_full, disk_error (both: try again later), bad_store (a person has to look).
+changed. Raises HostError disk_full, disk_error (both: try again later), bad_store (a person has to look). What reads may be
+called from any thread, and never waits for a commit; all else belongs to one thread.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
-from firmware.wire.host.receiver import Context
-from firmware.wire.host.window import Window
-from firmware.wire.seal import Keys
+from gateway import migrate
 from gateway.errors import HostError
+from gateway.uplink import Row
+from gateway.upstream.cursor import Intervals
 
 T = TypeVar("T")
 
-SCHEMA = Path(__file__).parent / "schema"
-_PIV = 4
 _WAL_LIMIT = 8 << 20
 _RESERVE = 64
-COLUMNS = "kid, piv, entry, kind, unix_ms, heard_ms, rssi_dbm, snr_x4, channel, payload, frame"
-_UNDATED = COLUMNS.replace("unix_ms", "mono_ms")
-
-
-class Kid(Context):
-    """A key context: keys, window, and what was counted. `recovered`: PIVs that came by a repeat, still in the window."""
-
-    __slots__ = ("board", "direct", "duplicates", "recovered", "repeats", "stored")
-
-    def __init__(self, keys: Keys, board: str) -> None:
-        super().__init__(keys, Window())  # type: ignore[no-untyped-call]  # the boards' code is not annotated
-        self.board = board
-        self.recovered: set[int] = set()
-        self.duplicates = self.stored = self.direct = self.repeats = 0
-
-    @property
-    def row(self) -> tuple[Any, ...]:
-        """As the table `context` keeps it."""
-        bottom = self.window.highest - self.window.width
-        recovered = b"".join(piv.to_bytes(_PIV, "big") for piv in sorted(self.recovered) if piv > bottom)
-        return self.keys.kid, self.window.pack(), recovered, self.duplicates, self.stored, self.direct, self.repeats
-
-    def restore(self, row: tuple[Any, ...] | None) -> None:
-        """Become what `row` of the table says, without the kid; None: never heard."""
-        if row is None:
-            row = (Window().pack(), b"", 0, 0, 0, 0)
-        window, recovered, self.duplicates, self.stored, self.direct, self.repeats = row
-        self.window = Window.unpack(window)
-        self.recovered = {int.from_bytes(recovered[i : i + _PIV], "big") for i in range(0, len(recovered), _PIV)}
-
-
-DIRECT, REPEAT, FILLS, OPAQUE = range(4)
-
-
-class Row(NamedTuple):
-    """A row of `reading`; schema/001.sql says what each column means."""
-
-    id: int
-    kid: bytes
-    piv: int
-    entry: int
-    kind: int
-    unix_ms: int
-    heard_ms: int
-    rssi_dbm: int | None
-    snr_x4: int | None
-    channel: str
-    payload: bytes | None
-    frame: bytes | None
+_READ_CACHE_KB = 512
+_BOOT, _CHANNEL = Row._fields.index("boot") - 1, Row._fields.index("channel") - 1  # in a row without id
+_MARKS = f"({','.join('?' * len(Row._fields))})"
+_INSERTS = {n: f"INSERT INTO uplink VALUES {','.join([_MARKS] * n)}" for n in (32, 8, 1)}
+SELECT = (
+    "SELECT u.id, kid, piv, kind, take, urgent, unix_ms, late_ms, boot, rssi_dbm, snr_x4, c.name, seq, payload, tag, frame"
+    " FROM uplink u JOIN channel c ON c.id = u.channel"
+)
 
 
 @dataclass(slots=True)
 class Group:
-    """What one transaction of the receive path writes. Rows are tuples in the order of their table, without id.
+    """What one transaction of the receive path writes.
 
-    Where `boot` is set, the rows have no date yet: their times are on the monotonic clock of this boot.
+    rows: as gateway.uplink.Row without id; `boot` is true in a row without a date, whose times are on the monotonic clock of
+    the boot that this group names. contexts, links: rows of their tables without `upto`; they contain all rows of this group.
+    folded: with them, every context and every link does.
     """
 
     boot: str | None = None
-    readings: list[tuple[Any, ...]] = field(default_factory=list)
-    kids: set[Kid] = field(default_factory=set)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    contexts: list[tuple[Any, ...]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     links: dict[str, bytes] = field(default_factory=dict)
+    folded: bool = False
     also: Callable[[sqlite3.Connection], None] | None = None  # more work in the same transaction, before all other
 
     def count(self, name: str, n: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + n
 
     def __bool__(self) -> bool:
-        return bool(self.readings or self.kids or self.counts or self.links or self.also)
+        return bool(self.rows or self.contexts or self.counts or self.links or self.folded or self.also)
 
 
 class Tally(NamedTuple):
@@ -115,7 +79,7 @@ def _named(error: sqlite3.Error, path: Path) -> HostError:
 
 
 class Store:
-    """Opens or creates the store at `path`.
+    """Opens or creates the store at `path`. last: id of the newest row; folded: contexts and links contain all rows up to it.
 
     `point` is called at the moments that a power cut must survive, with heard, handed, sent, dated or pruned before the commit,
     and the same with "-done" after it.
@@ -124,34 +88,52 @@ class Store:
     def __init__(self, path: Path, max_mb: float = 1024.0, point: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
         self._point = point
+        self._reading = threading.Lock()
+        self._open: list[sqlite3.Connection] = []
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            _create(path)
+            self._db = self._connect(f"file:{quote(str(path.absolute()))}")
             self._prepare(max_mb)
-        except sqlite3.Error as error:
-            raise _named(error, path) from error
+            self._reader = self._connect(f"file:{quote(str(path.absolute()))}?mode=ro")
+            self._reader.execute(f"PRAGMA cache_size = -{_READ_CACHE_KB}")
+            self._load()
         except OSError as error:
             hint = "the folder must exist and belong to the daemon's user"
             raise HostError("disk_error", f"cannot open the store: {error.strerror}", str(path), hint) from error
+        except sqlite3.Error as error:
+            self.close()
+            raise _named(error, path) from error
+        except HostError:
+            self.close()
+            raise
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        found = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+        self._open.append(found)
+        return found
 
     def _prepare(self, max_mb: float) -> None:
         run = self._db.execute
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-        files = {int(file.stem): file for file in SCHEMA.glob("[0-9][0-9][0-9].sql")}
-        version = run("PRAGMA user_version").fetchone()[0]
-        if version > max(files):
-            what = f"the store has version {version}, this daemon knows {max(files)}"
-            raise HostError("bad_store", what, str(self.path), "install the newer version again, or move the store aside")
-        for number in sorted(n for n in files if n > version):
-            script = files[number].read_text(encoding="utf-8")
-            self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        migrate.upgrade(self._db, self.path)
         self._pages = int(max_mb * 1e6 / run("PRAGMA page_size").fetchone()[0])
         self._limit(self._pages)
 
+    def _load(self) -> None:
+        """What the writer knows of its own tables."""
+        run = self._db.execute
+        self.last: int = run("SELECT coalesce(max(id), 0) FROM uplink").fetchone()[0]
+        found = run("SELECT value FROM meta WHERE name = 'folded'").fetchone()
+        self.folded: int = found[0] if found else 0
+        self._channels: dict[str, int] = dict(run("SELECT name, id FROM channel").fetchall())
+
     def close(self) -> None:
-        self._db.close()
+        """The last rows move from the log into the file."""
+        with self._reading:  # the writer goes last: whoever only reads cannot clear the log away
+            while self._open:
+                self._open.pop().close()
 
     def _transaction(self, work: Callable[[], T], point: str, *, must: bool = True) -> T:
         """Run `work` as one transaction. `must`: it may go beyond the limit, so that a full store can still be emptied."""
@@ -186,77 +168,110 @@ class Store:
     def _limit(self, pages: int) -> None:
         self._db.execute(f"PRAGMA max_page_count = {pages}")
 
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query, as far as they are committed."""
         try:
-            return self._db.execute(query, values).fetchall()
+            with self._reading:
+                return self._reader.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise _named(error, self.path) from error
 
     # What was heard
 
-    def load(self, kids: Iterable[Kid]) -> None:
-        """Set each Kid to what is on disk."""
-        known = {row[0]: row[1:] for row in self._read("SELECT * FROM context")}
-        for kid in kids:
-            kid.restore(known.get(kid.keys.kid))
+    def write(self, group: Group) -> range:
+        """Commit what was heard: all or nothing, synced when this returns. Returns the ids of its rows."""
+        first, last = self.last + 1, self.last + len(group.rows)
+        try:
+            self._transaction(lambda: self._write(group, first, last), "heard", must=not group.rows)
+        except HostError:
+            self._channels = dict(self._db.execute("SELECT name, id FROM channel").fetchall())
+            raise
+        self.last = last
+        if group.folded:
+            self.folded = last
+        return range(first, last + 1)
 
-    def links(self) -> dict[str, bytes]:
-        """By board, what `Group.links` said last."""
-        return {row[0]: row[1] for row in self._read("SELECT board, seen FROM link")}
-
-    def write(self, group: Group) -> None:
-        """Commit what was heard: all or nothing, synced when this returns."""
-        self._transaction(lambda: self._write(group), "heard", must=False)
-
-    def _write(self, group: Group) -> None:
+    def _write(self, group: Group, first: int, last: int) -> None:
         if group.also:
             group.also(self._db)
+        if group.rows:
+            self._insert(list(self._numbered(group, first)))
         many = self._db.executemany
-        if group.readings and group.boot is None:
-            many(f"INSERT INTO reading ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", group.readings)
-        elif group.readings:
-            rows = ((*row, group.boot) for row in group.readings)
-            many(f"INSERT INTO undated ({_UNDATED}, boot) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-        if group.kids:
-            many("INSERT OR REPLACE INTO context VALUES (?,?,?,?,?,?,?)", [kid.row for kid in group.kids])
+        if group.contexts:
+            many("INSERT OR REPLACE INTO context VALUES (?,?,?,?,?,?,?,?)", [(*row, last) for row in group.contexts])
         if group.counts:
             many("INSERT INTO counter VALUES (?,?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n", group.counts.items())
         if group.links:
-            many("INSERT OR REPLACE INTO link VALUES (?,?)", group.links.items())
+            many("INSERT OR REPLACE INTO link VALUES (?,?,?)", [(*link, last) for link in group.links.items()])
+        if group.folded:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('folded', ?)", (last,))
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        # Many rows a statement: with each, the interpreter is given away and has to be won back from a busy event loop.
+        at = 0
+        for n, statement in _INSERTS.items():
+            while len(rows) - at >= n:
+                self._db.execute(statement, list(chain.from_iterable(rows[at : at + n])))
+                at += n
+
+    def _numbered(self, group: Group, first: int) -> Iterator[tuple[Any, ...]]:
+        """The rows as the table has them: with ids, channels and boot by their numbers."""
+        boot = self._name_id("boot", group.boot) if group.boot is not None else None
+        channels = self._channels
+        for row in group.rows:
+            channel = channels.get(row[_CHANNEL])
+            if channel is None:
+                channel = channels[row[_CHANNEL]] = self._name_id("channel", row[_CHANNEL])
+            undated = boot if row[_BOOT] else None
+            yield (first, *row[:_BOOT], undated, *row[_BOOT + 1 : _CHANNEL], channel, *row[_CHANNEL + 1 :])
+            first += 1
+
+    def _name_id(self, table: str, name: str) -> int:
+        self._db.execute(f"INSERT OR IGNORE INTO {table} (name) VALUES (?)", (name,))
+        return int(self._db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()[0])
 
     def within(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
         """Run `work` as one transaction of its own."""
         return self._transaction(lambda: work(self._db), point)
 
     def date(self, boot: str, unix_minus_mono_ms: int) -> int:
-        """The clock was set: date what this boot heard before. Returns how many readings may now leave."""
+        """The clock was set: date what this boot heard before. Returns how many frames may now leave."""
 
         def work() -> int:
-            columns = _UNDATED.replace("_ms", "_ms + :ahead")
-            moved = self._db.execute(
-                f"INSERT INTO reading ({COLUMNS}) SELECT {columns} FROM undated WHERE boot = :boot ORDER BY id",
-                {"ahead": unix_minus_mono_ms, "boot": boot},
+            return self._db.execute(
+                "UPDATE uplink SET unix_ms = unix_ms + ?, boot = NULL WHERE boot = (SELECT id FROM boot WHERE name = ?)",
+                (unix_minus_mono_ms, boot),
             ).rowcount
-            self._db.execute("DELETE FROM undated WHERE boot = ?", (boot,))
-            return int(moved)
 
         return self._transaction(work, "dated")
 
     def undated(self, boot: str) -> int:
-        """Readings of this boot that wait for a date."""
-        return int(self._read("SELECT count(*) FROM undated WHERE boot = ?", (boot,))[0][0])
+        """Frames of this boot that wait for a date."""
+        query = "SELECT count(*) FROM uplink WHERE boot = (SELECT id FROM boot WHERE name = ?)"
+        return int(self.read(query, (boot,))[0][0])
+
+    # What was heard, for others
+
+    def rows(self, after: int, before: int, limit: int) -> list[Row]:
+        """The next dated rows between two ids, both excluded."""
+        query = f"{SELECT} WHERE u.id > ? AND u.id < ? AND boot IS NULL ORDER BY u.id LIMIT ?"
+        return [Row._make(row) for row in self.read(query, (after, before, limit))]
+
+    def alarms(self, after: int, before: int, limit: int) -> list[Row]:
+        """The same, of the rows that hold an alarm."""
+        query = f"{SELECT} WHERE urgent AND u.id > ? AND u.id < ? AND boot IS NULL ORDER BY u.id LIMIT ?"
+        return [Row._make(row) for row in self.read(query, (after, before, limit))]
+
+    def unfolded(self, after: int, limit: int) -> list[Row]:
+        """The next rows behind `after`, dated or not: what contexts and links may not contain yet."""
+        return [Row._make(row) for row in self.read(f"{SELECT} WHERE u.id > ? ORDER BY u.id LIMIT ?", (after, limit))]
 
     # What goes upstream
 
     def cursor(self, upstream: str) -> tuple[int, int]:
         """(handed, acked) of an upstream: the last ids that left and that were acknowledged; 0, 0 when it is new."""
-        found = self._read("SELECT handed, acked FROM upstream WHERE name = ?", (upstream,))
-        return (found[0][0], found[0][1]) if found else (0, 0)
-
-    def rows(self, after: int, limit: int) -> list[Row]:
-        """The next readings behind id `after`."""
-        found = self._read("SELECT * FROM reading WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
-        return [Row._make(row) for row in found]
+        found = self.read("SELECT handed, done FROM upstream WHERE name = ?", (upstream,))
+        return (_last(found[0][0]), _last(found[0][1])) if found else (0, 0)
 
     def hand(self, upstream: str, upto: int, again: Mapping[bytes, Tally]) -> int:
         """Before a batch leaves: every row up to id `upto` was handed over; `again`: what of it not for the first time.
@@ -265,10 +280,11 @@ class Store:
         """
 
         def work() -> int:
+            found = self._db.execute("SELECT handed FROM upstream WHERE name = ?", (upstream,)).fetchone()
             number = self._db.execute(
-                "INSERT INTO upstream VALUES (?,?,0,1) ON CONFLICT (name) DO UPDATE"
-                " SET handed = max(handed, excluded.handed), batch = batch + 1 RETURNING batch",
-                (upstream, upto),
+                "INSERT INTO upstream VALUES (?,?,?,1,x'') ON CONFLICT (name) DO UPDATE"
+                " SET handed = excluded.handed, batch = batch + 1 RETURNING batch",
+                (upstream, migrate.up_to(0), migrate.up_to(max(upto, _last(found[0]) if found else 0))),
             ).fetchone()[0]
             self._deliver(upstream, {kid: (0, 0, n.frames, n.readings) for kid, n in again.items()})
             return int(number)
@@ -279,7 +295,7 @@ class Store:
         """The broker has acknowledged every row up to id `upto`; `sent`: what of it is acknowledged only now."""
 
         def work() -> None:
-            self._db.execute("UPDATE upstream SET acked = ? WHERE name = ?", (upto, upstream))
+            self._db.execute("UPDATE upstream SET done = ? WHERE name = ?", (migrate.up_to(upto), upstream))
             self._deliver(upstream, {kid: (n.frames, n.readings, 0, 0) for kid, n in sent.items()})
 
         self._transaction(work, "sent")
@@ -296,20 +312,27 @@ class Store:
 
     # Room
 
-    def prune(self, upto: int, before_ms: int | None, limit: int = 2000) -> int:
-        """Delete what every upstream has (up to id `upto`) and what was heard before `before_ms` (None: of any age).
+    def prune(self, ranges: Iterable[tuple[int, int]], before_ms: int | None, limit: int = 2000) -> int:
+        """Delete rows whose ids lie in `ranges` (first and last; done by every upstream) and that were heard before `before_ms`
+        (None: of any age).
 
-        At most `limit` rows; returns how many. The newest row stays: SQLite would give its id again, and a cursor would
-        stand before it.
+        Looks at `limit` rows; returns how many are gone. Rows that are not folded stay, and the newest one: SQLite would give
+        its id again, and a cursor would stand before it.
         """
-        age = "" if before_ms is None else f" AND heard_ms < {int(before_ms)}"
+        age = "" if before_ms is None else f"WHERE heard < {int(before_ms)}"
+        highest = min(self.folded, self.last - 1)
 
         def work() -> int:
-            return self._db.execute(
-                f"DELETE FROM reading WHERE id IN (SELECT id FROM reading WHERE id <= ?{age}"
-                " AND id < (SELECT max(id) FROM reading) ORDER BY id LIMIT ?)",
-                (upto, limit),
-            ).rowcount
+            gone = 0
+            for first, last in ranges:
+                gone += self._db.execute(
+                    f"DELETE FROM uplink WHERE id IN (SELECT id FROM (SELECT id, unix_ms + late_ms AS heard FROM uplink"
+                    f" WHERE id BETWEEN ? AND ? AND boot IS NULL ORDER BY id LIMIT ?) {age})",
+                    (first, min(last, highest), limit - gone),
+                ).rowcount
+                if gone >= limit:
+                    break
+            return gone
 
         return self._transaction(work, "pruned")
 
@@ -320,3 +343,20 @@ class Store:
         except sqlite3.Error:
             pass
 
+
+
+def _create(path: Path) -> None:
+    """An empty file for us alone, where there is none; its name survives a power cut when this returns."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _last(packed: bytes) -> int:
+    return max((last for _, last in Intervals.unpack(packed)), default=0)

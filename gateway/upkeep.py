@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 
 from firmware.wire import link
+from gateway import fold
 from gateway.clock import EARLIEST_UNIX_S, Clock
 from gateway.errors import HostError
 from gateway.intake import Intake, Run
-from gateway.receive import Receiver
 from gateway.store import Store
 from gateway.upstream.pump import Pump
 
@@ -19,16 +19,16 @@ log = logging.getLogger("gateway")
 HELLO_S = 2.0  # ask again so often while a board does not answer
 TICK_S = 1.0
 PRUNE_S = 60.0
+FOLD_S = 6 * 3600.0  # a quiet town's rows are few, and yet not behind for ever
 
 
 class Upkeep:
     """The housekeeping of one daemon. `run`: runs a function in the store's thread; `pumps` may still be filled later."""
 
     def __init__(  # noqa: PLR0917 - the parts of a daemon
-        self, store: Store, receiver: Receiver, run: Run, clock: Clock, boot: str, keep_days: float, pumps: Sequence[Pump]
+        self, store: Store, run: Run, clock: Clock, boot: str, keep_days: float, pumps: Sequence[Pump]
     ) -> None:
         self._store = store
-        self._receiver = receiver
         self._in_store = run
         self._clock = clock
         self._boot = boot
@@ -37,14 +37,17 @@ class Upkeep:
 
     async def run(self, intake: Intake) -> None:
         """Until cancelled. HostError bad_store ends it."""
-        pruned_s = asked_s = asyncio.get_running_loop().time()
+        pruned_s = asked_s = folded_s = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(TICK_S)
             now_s = asyncio.get_running_loop().time()
             if now_s - asked_s >= HELLO_S:
                 asked_s = now_s
                 _ask_again(intake)
-            await self.flush()
+            await intake.flush()
+            if now_s - folded_s >= FOLD_S:
+                folded_s = now_s
+                await intake.settle(folded=True)
             try:
                 await self._date()
                 if now_s - pruned_s >= PRUNE_S:
@@ -55,35 +58,29 @@ class Upkeep:
                     raise
                 log.warning("%s", error)
 
-    def acked(self) -> int:
-        """The last row that every upstream has; all rows, where nothing goes upstream."""
-        return min((pump.acked for pump in self._pumps), default=2**63 - 1)
+    def done(self) -> list[tuple[int, int]]:
+        """The rows that every upstream has, first and last ids; all rows, where nothing goes upstream."""
+        return [(1, min((pump.acked for pump in self._pumps), default=self._store.last))]
 
     def make_room(self) -> None:
         """In the store's thread: delete what every upstream has, of any age."""
         self._store.shrink_log()
-        self._store.prune(self.acked(), None)
-
-    async def flush(self) -> None:
-        """Write the counted dirt; a disk that does not take it now takes it later."""
-        try:
-            await self._in_store(self._receiver.flush)
-        except HostError as error:
-            if error.name == "bad_store":
-                raise
+        if self._store.folded < self._store.last:
+            self._store.write(fold.load(self._store).group())
+        self._store.prune(self.done(), None)
 
     async def _date(self) -> None:
         unix_s, mono_s = self._clock.unix(), self._clock.monotonic()
         if unix_s < EARLIEST_UNIX_S or not await self._in_store(self._store.undated, self._boot):
             return
         n = await self._in_store(self._store.date, self._boot, round((unix_s - mono_s) * 1000))
-        log.info("the clock was set: %d readings are dated", n)
+        log.info("the clock was set: %d frames are dated", n)
         for pump in self._pumps:
             pump.news()
 
     async def _prune(self) -> None:
         before_ms = round((self._clock.unix() - self._keep_days * 86_400) * 1000)
-        while await self._in_store(self._store.prune, self.acked(), before_ms):
+        while await self._in_store(self._store.prune, self.done(), before_ms):
             await asyncio.sleep(0.1)  # others come in between
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from itertools import islice
 
 from firmware.wire.host.hdlc import Decoder
 
@@ -38,6 +38,7 @@ class Numbering:
         self.gaps = 0  # how often a hello was needed
         self.lost = 0  # numbers that never came
         self.begun = 0  # how often the board began again after a hello
+        self.dirty = False  # what is remembered has changed otherwise than by `note`
         self._doubted: int | None = None
         self._doubts = 0
 
@@ -49,6 +50,7 @@ class Numbering:
     def hello(self, heard: int) -> None:
         """The board said hello, `heard` frames since its boot: what it sends next is the oldest that it holds."""
         if any(heard < seq for seq in self.seen):  # it counts anew
+            self.dirty = self.dirty or bool(self.seen)
             self.seen.clear()
             self.handled = None
         self.synced = True
@@ -58,7 +60,8 @@ class Numbering:
         """Note a frame. True when it is a resend: handled before, and its effects stored together with this answer."""
         tag = frame[-_TAG:]
         resend = self.seen.get(seq) == tag
-        self.seen[seq] = tag
+        if not resend:
+            self.note(seq, tag)
         if seq == self.expected:
             self.expected = seq + 1
             self.handled = seq
@@ -68,6 +71,14 @@ class Numbering:
             elif seq > self.expected:
                 self._ask()
         return resend
+
+    def note(self, seq: int, tag: bytes) -> None:
+        """Remember what a number ended with. The last of them are kept."""
+        seen = self.seen
+        seen.pop(seq, None)
+        seen[seq] = tag
+        if len(seen) >= 2 * _SEEN_MAX:
+            self.seen = dict(islice(seen.items(), _SEEN_MAX, None))
 
     def _first(self, seq: int) -> None:
         """The first number after a hello: the oldest that the board holds, if nothing was lost or overtaken on the line."""
@@ -79,7 +90,9 @@ class Numbering:
             if self._doubts < _BELIEVE:
                 self._ask()
                 return
-            self.seen.update(dict.fromkeys(missing, bytes(_TAG)))
+            for n in missing:
+                self.note(n, bytes(_TAG))
+            self.dirty = True
         if self.handled is not None and seq > self.handled + 1:
             self.lost += seq - self.handled - 1
         self.expected = seq + 1
@@ -93,18 +106,14 @@ class Numbering:
         self.gaps += 1
 
     def pack(self) -> bytes:
-        """The last numbers with their tags, for the store; older ones are forgotten."""
-        while len(self.seen) > _SEEN_MAX:
-            del self.seen[next(iter(self.seen))]
-        return b"".join(_SEEN.pack(seq & 0xFFFFFFFF, tag) for seq, tag in self.seen.items())
+        """The last numbers with their tags, for the store."""
+        last = islice(self.seen.items(), max(0, len(self.seen) - _SEEN_MAX), None)
+        return b"".join(_SEEN.pack(seq & 0xFFFFFFFF, tag) for seq, tag in last)
 
-    def save(self) -> dict[str, Any]:
-        """State before a transaction, for `restore` when it fails."""
-        return {**vars(self), "seen": dict(self.seen)}
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Forget what happened since `save`."""
-        vars(self).update(saved)
+    @property
+    def progress(self) -> tuple[int | None, int, int, int]:
+        """What somebody may have to be told of: handled, begun, gaps, lost."""
+        return self.handled, self.begun, self.gaps, self.lost
 
 
 class BoardClock:
@@ -151,12 +160,13 @@ class Source:
     `feed` belongs to whoever reads the port, all the rest to the receiver.
     """
 
-    def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0, seen: bytes = b"") -> None:
+    def __init__(self, board: str, airtime_ms: Callable[[int], int] = lambda _: 0) -> None:
         self.board = board
+        self.openings = 0  # of its port, as far as they were judged
         self.wired = False
         self.answer_max = ANSWER_MAX
         self.decoder = Decoder()
-        self.numbering = Numbering(seen)
+        self.numbering = Numbering()
         self.clock = BoardClock()
         self._airtime_ms = airtime_ms
         self._airtimes: dict[int, int] = {}
@@ -164,6 +174,7 @@ class Source:
 
     def opened(self) -> None:
         """Another board may be at the end of the line now."""
+        self.openings += 1
         self.numbering.opened()
         self.clock.opened()
 

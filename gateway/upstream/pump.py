@@ -10,15 +10,16 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import cbor2
-
-from firmware.wire.quantities import ALARM
-from gateway.clock import Clock
+from firmware.wire.seal import Keys
+from gateway import fold
+from gateway.clock import Clock, boot_id
 from gateway.config import Upstream
 from gateway.errors import HostError
-from gateway.store import FILLS, OPAQUE, Row, Store, Tally
+from gateway.store import Store, Tally
+from gateway.uplink import OPAQUE, SEALED, Row
 from gateway.upstream import frames, senml
 from gateway.upstream.batcher import Batcher
 from gateway.upstream.session import Publish, Session
@@ -32,11 +33,12 @@ Run = Callable[..., Awaitable[Any]]
 
 
 class Names(NamedTuple):
-    """How we are called upstream: gateway, its site, and the board of each key id."""
+    """How we are called upstream: gateway, its site, and the board of each key id; and the keys that are held."""
 
     gateway: str
     site: str
     boards: Mapping[bytes, str]
+    keys: Mapping[bytes, Keys] = MappingProxyType({})
 
 
 class _Batch(NamedTuple):
@@ -97,11 +99,11 @@ class Pump:
             while True:
                 self._wake.clear()
                 full = len(window) >= self.config.in_flight
-                found = [] if full or not batcher.room else await self._run(self._store.rows, taken, batcher.room)
+                found = [] if full or not batcher.room else await self._run(self._store.rows, taken, self._floor(), batcher.room)
                 now_s = self._clock.monotonic()
                 for row in found:
                     taken = row.id
-                    batcher.add(row, now_s, urgent=_is_alarm(row))
+                    batcher.add(row, now_s, urgent=bool(row.urgent))
                 wait_s = batcher.wait_s(now_s)
                 if wait_s is not None and not full and (wait_s <= 0 or self._stopping):
                     await self._send(window, batcher.take(), publish)
@@ -115,6 +117,11 @@ class Pump:
                 batch.task.cancel()
             await asyncio.gather(*(batch.task for batch in window), return_exceptions=True)
 
+    def _floor(self) -> int:
+        """Rows of this boot that have no date yet are not overtaken."""
+        query = "SELECT min(id) FROM uplink WHERE boot = (SELECT id FROM boot WHERE name = ?)"
+        return self._store.read(query, (boot_id(),))[0][0] or 2**63 - 1
+
     async def _send(self, window: deque[_Batch], rows: list[Row], publish: Publish) -> None:
         again = [row for row in rows if row.id <= self._handed]
         number = await self._stored(self._store.hand, self.config.name, rows[-1].id, self._tally(again))
@@ -122,11 +129,12 @@ class Pump:
         if again:
             self._on_event("republished", upstream=self.config.name, batch=number, readings=len(again))
         if self.config.format == "senml":
-            empty = all(row.payload is None for row in rows)
+            empty = all(row.kind in (OPAQUE, SEALED) for row in rows)
             payload, content_type = senml.pack(rows, self._base_name), senml.CONTENT_TYPE
         else:
-            empty = all(row.frame is None for row in rows)
-            payload, content_type = frames.pack(rows, self._names.gateway, number), frames.CONTENT_TYPE
+            whole = [(row, fold.frame(row, self._names.keys.get(row.kid))) for row in rows]
+            empty = all(frame is None for _, frame in whole)
+            payload, content_type = frames.pack(whole, self._names.gateway, number), frames.CONTENT_TYPE
         task = asyncio.ensure_future(_nothing() if empty else publish(self._topic, payload, content_type))
         task.add_done_callback(lambda _: self._wake.set())
         window.append(_Batch(rows, task))
@@ -179,23 +187,17 @@ class Pump:
 
 
 def tally(rows: Iterable[Row], *, opaque: bool) -> dict[bytes, Tally]:
-    """Frames and readings by kid: a frame counts with its newest entry, a reading once even when it is filled later.
+    """Frames and readings by kid: a reading counts once even when it is filled later.
 
     `opaque`: frames that are not understood count too.
     """
     whole: Counter[bytes] = Counter()
     readings: Counter[bytes] = Counter()
     for row in rows:
-        whole[row.kid] += row.frame is not None and (opaque or row.kind != OPAQUE)
-        readings[row.kid] += row.kind not in (FILLS, OPAQUE)
+        whole[row.kid] += row.tag is not None and (opaque or row.kind not in (OPAQUE, SEALED))
+        readings[row.kid] += row.readings
     return {kid: Tally(whole[kid], readings[kid]) for kid in whole}
 
 
 async def _nothing() -> None:
     """What a batch without content waits for."""
-
-
-def _is_alarm(row: Row) -> bool:
-    # Cheap before sure: the key is one byte, and alarms are rare.
-    return row.payload is not None and ALARM in row.payload and ALARM in cbor2.loads(row.payload)
-

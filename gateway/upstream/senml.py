@@ -18,7 +18,9 @@ import cbor2
 
 from firmware.wire.host.rows import BOOL, BY_KEY, BYTES
 from firmware.wire.quantities import ALARM
-from gateway.store import REPEAT, Row
+from gateway import fold
+from gateway.fold import Entry
+from gateway.uplink import REPEAT, Row
 from gateway.values import primary
 
 CONTENT_TYPE = "application/senml+cbor"
@@ -87,13 +89,14 @@ class Packer:
 
 
 def pack(rows: Iterable[Row], base_name: Callable[[bytes], str]) -> bytes:
-    """A SenML pack of these rows; `base_name` of a key id ends with "_". Opaque frames say nothing here."""
-    return Packer(base_name).pack(map(_reading, (row for row in rows if row.payload is not None)))
+    """A SenML pack of these rows; `base_name` of a key id ends with "_". What was not understood says nothing here."""
+    return Packer(base_name).pack(reading(row, entry) for row in rows for entry in fold.entries(row))
 
 
-def _reading(row: Row) -> Reading:
-    link = (None, None) if row.kind == REPEAT else (row.rssi_dbm, row.snr_x4)
-    return Reading(row.kid, row.piv, row.unix_ms, cbor2.loads(row.payload or b"\xa0"), *link)
+def reading(row: Row, entry: Entry) -> Reading:
+    """An entry of a row; what is known by a repeat alone has no link of its own."""
+    link = (None, None) if entry.kind == REPEAT else (row.rssi_dbm, row.snr_x4)
+    return Reading(row.kid, entry.piv, entry.unix_ms, entry.values, *link)
 
 
 def _head(n: int) -> bytes:

@@ -13,10 +13,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from firmware.wire import cbor, link, seal
-from gateway import store
+from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.receive import Receiver
-from gateway.store import Kid, Store
+from gateway.store import Store
 
 BOARDS = 14
 CHUNK = 4096  # what one read of a terminal gives
@@ -68,27 +68,34 @@ def full_path(folder, town):
         for chunk in chunks:
             now = time.monotonic()
             items = [(source, now, proto, body) for proto, body in source.feed(chunk)]
-            stored += receiver.take(items, time.time(), now).readings
+            receiver.judge(items, time.time(), now)
+            stored += receiver.commit(receiver.seal(), time.time(), now).stored
         return stored
 
     return run
 
 
-TABLES = {
-    "same row": ((Path(store.__file__).parent / "schema/001.sql").read_text(), f"INSERT INTO reading ({store.COLUMNS})"),
-    "three columns": ("CREATE TABLE reading (kid BLOB, piv INTEGER, payload BLOB)", "INSERT INTO reading"),
-}
+TABLES = ("same row", "three columns")
+
+
+def schema(folder):
+    """The table of the daemon's own store, and its indexes."""
+    Store(Path(folder) / "schema.db").close()
+    db = sqlite3.connect(Path(folder) / "schema.db")
+    found = db.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'uplink'").fetchall()
+    db.close()
+    return ";".join(sql for (sql,) in found)
 
 
 def bare_loop(folder, town, table):
     """A function that decrypts and INSERTs frames, `group` a transaction: no more than that needs."""
-    schema, insert = TABLES[table]
     db = sqlite3.connect(Path(folder) / f"{table}.db", isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    db.executescript(schema)
+    whole = table == "same row"
+    db.executescript(schema(folder) if whole else "CREATE TABLE uplink (kid BLOB, piv INTEGER, payload BLOB)")
     ciphers = {k.kid: (AESCCM(k.k_up, 8), int.from_bytes(k.nonce(0), "big")) for k in town.keys}
-    rest = (0, 0, 1_764_000_000_000, 1_764_000_000_200, -101, 22, "bridge") if table == "same row" else ()
+    rest = (0, 1, 0, 1_764_000_000_000, 200, None, -101, 22, 1)
 
     def run(frames, group):
         for at in range(0, len(frames), group):
@@ -99,10 +106,11 @@ def bare_loop(folder, town, table):
                 cipher, base = ciphers[kid]
                 aad = b"\x83\x68Encrypt0\x40" + bytes((0x40 | end,)) + sealed[:end]
                 plain = cipher.decrypt((base ^ piv).to_bytes(13, "big"), sealed[end:], aad)
-                if rest:
-                    db.execute(f"{insert} VALUES (?,?,?,?,?,?,?,?,?,?,?)", (kid, piv, *rest, plain, sealed))
+                if whole:
+                    row = (None, kid, piv, *rest, piv, plain, sealed[-8:], None)
+                    db.execute("INSERT INTO uplink VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
                 else:
-                    db.execute(f"{insert} VALUES (?,?,?)", (kid, piv, plain))
+                    db.execute("INSERT INTO uplink VALUES (?,?,?)", (kid, piv, plain))
             db.execute("COMMIT")
 
     return run

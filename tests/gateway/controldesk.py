@@ -10,10 +10,11 @@ from firmware.wire import cbor, link
 from firmware.wire.downlink import accept_downlink
 from gateway.commands import Queue
 from gateway.downlink import Controller
+from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.receive import Receiver
 from gateway.releases import Releases
-from gateway.store import Kid, Store
+from gateway.store import Store
 
 
 class Desk(Bench):
@@ -34,8 +35,8 @@ class Desk(Bench):
         if self.store:
             self.store.close()
         self.store = Store(self.path)
-        self.source = Source("bridge", seen=self.store.links().get("bridge", b""))
-        self.cable = Source("bin-3", seen=self.store.links().get("bin-3", b""))
+        self.source = Source("bridge")
+        self.cable = Source("bin-3")
         self.cable.wired = True
         kids = [Kid(desk.keys(n), f"bin-{n % 16}") for n in self.kids]
         releases = Releases(self.folder / "releases")
@@ -69,12 +70,12 @@ class Desk(Bench):
             self.wire_seq += 1
             data = link.heard(self.wire_seq, frame, None, None, int(MONO_S * 1000))
             items = [(self.cable, MONO_S, proto, body) for proto, body in self.cable.feed(data)]
-            taken = self.receiver.take(items, unix_s, MONO_S)
+            taken = self.group(items, unix_s)
         else:
             self.seq += 1
             data = link.heard(self.seq, frame, -101, 22, int((MONO_S - late_s) * 1000))
             items = [(self.source, MONO_S, proto, body) for proto, body in self.source.feed(data)]
-            taken = self.receiver.take(items, unix_s, MONO_S)
+            taken = self.group(items, unix_s)
         return self.took(taken)
 
     def took(self, taken):

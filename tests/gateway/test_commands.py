@@ -42,7 +42,7 @@ def say(files, capsys):
 def heard(files):
     """The store of a daemon that has heard bin-1."""
     store = Store(files.store)
-    store._db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 0, 1, 1, 0)")
+    store._db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 0, 1, 1, 0, 0)")
     store.close()
 
 

@@ -14,8 +14,9 @@ from firmware.wire.frame import parse
 from gateway import bundle
 from gateway.commands import Queue
 from gateway.errors import HostError
+from gateway.migrate import SCHEMA
 from gateway.releases import Releases
-from gateway.store import SCHEMA, Store
+from gateway.store import Store
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_zero_of_the_bridges_clock_is_not_now(controller):
     frame = desk.frame(1, 1, {3: 5, -5: True})
     data = link.heard(1, frame, -101, 22, (1 << 32) - 1000)
     items = [(controller.source, MONO_S, proto, body) for proto, body in controller.source.feed(data)]
-    ((_, _, at_ms),) = controller.took(controller.receiver.take(items, UNIX_S, MONO_S))
+    ((_, _, at_ms),) = controller.took(controller.group(items))
     assert at_ms == 1
 
 
@@ -177,11 +178,11 @@ def test_a_failed_transaction_hands_nothing_over(controller):
     items = [(controller.source, MONO_S, proto, body) for proto, body in controller.source.feed(data)]
     controller.store._point = point
     with pytest.raises(HostError, match="disk_full"):
-        controller.receiver.take(items, UNIX_S, MONO_S)
+        controller.group(items)
     assert controller.state(ident) == ("waiting", "")
     assert controller.store._db.execute("SELECT count(*) FROM downlink").fetchone() == (0,)
     controller.store._point = lambda name: None
-    ((_, frame, _),) = controller.took(controller.receiver.take(items, UNIX_S + 1, MONO_S))
+    ((_, frame, _),) = controller.took(controller.again(UNIX_S + 1))
     assert controller.opened(1, 1, frame)[-12] == ident
 
 
@@ -251,6 +252,6 @@ def test_a_store_of_the_first_version_is_moved_on(tmp_path):
         Queue(path)
     store = Store(path)
     assert store._db.execute("PRAGMA user_version").fetchone() == (len(list(SCHEMA.glob("*.sql"))),)
-    assert [row.piv for row in store.rows(0, 10)] == [7]
+    assert [row.piv for row in store.rows(0, 99, 10)] == [7]
     assert store._db.execute("SELECT generation FROM controller").fetchone() == (0,)
     Queue(path).close()

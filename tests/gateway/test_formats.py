@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from firmware.wire.host.rows import BOOL, BY_KEY, BYTES, INT, ROWS
 from firmware.wire.quantities import ALARM
-from gateway.store import DIRECT, FILLS, OPAQUE, REPEAT, Row
+from gateway import fold
+from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT, Row
 from gateway.upstream import frames, senml
 from gateway.upstream.pump import tally
 from gateway.values import named, primary
@@ -19,10 +20,11 @@ from gateway.values import named, primary
 SENML_UNITS = {"V", "Cel", "/", "m", "s", "lat", "lon", "%RH", "count", "m3", "m3/s"}
 
 
-def row(values, *, kind=DIRECT, piv=7, unix_ms=1_800_000_000_000, rssi_dbm=-101, snr_x4=-22, kid=b"\0\1"):
+def row(values, *, kind=PLAIN, piv=7, unix_ms=1_800_000_000_000, rssi_dbm=-101, snr_x4=-22, kid=b"\0\1"):
     payload = None if values is None else cbor2.dumps(values)
-    frame = None if kind == REPEAT else b"frame %d" % piv
-    return Row(1, kid, piv, 0, kind, unix_ms, unix_ms + 200, rssi_dbm, snr_x4, "bridge", payload, frame)
+    tag, frame = (None, None) if kind == REPEAT else (bytes(8), b"frame %d" % piv)
+    take = kind in (PLAIN, REPEAT)
+    return Row(1, kid, piv, kind, take, 0, unix_ms, 200, None, rssi_dbm, snr_x4, "bridge", None, payload, tag, frame)
 
 
 def reading(said, base_name):
@@ -148,7 +150,7 @@ UNKNOWN = st.tuples(
 SAID = st.builds(
     row,
     st.lists(KNOWN | UNKNOWN, max_size=6, unique_by=lambda pair: pair[0]).map(dict),
-    kind=st.sampled_from([DIRECT, REPEAT, FILLS]),
+    kind=st.sampled_from([PLAIN, REPEAT, FILLS]),
     piv=st.integers(1, 2**32 - 1),
     unix_ms=st.integers(-(2**60), 2**60)
     | st.integers(1_700_000_000_000, 4_300_000_000_000)
@@ -175,7 +177,7 @@ def test_a_pack_of_every_size():
 def test_an_opaque_frame_is_nothing_in_senml_and_whole_in_frames():
     rows = [row(None, kind=OPAQUE), row({3: 1}, kind=REPEAT), row({3: 1}, kind=FILLS, piv=8)]
     assert [r[0] for r in cbor2.loads(senml.pack(rows, lambda _: "x_"))].count("frame") == 2
-    assert cbor2.loads(frames.pack(rows, "poste", 12)) == [
+    assert cbor2.loads(frames.pack([(one, fold.frame(one, None)) for one in rows], "poste", 12)) == [
         1, "poste", 12,
         [[1_800_000_000_200, b"frame 7", -101, -22, "bridge"], [1_800_000_000_200, b"frame 8", -101, -22, "bridge"]],
     ]  # fmt: skip

@@ -6,12 +6,17 @@ import contextlib
 import cbor2
 import pytest
 
+from firmware.wire.quantities import ALARM
 from firmware.wire.seal import Keys
 from gateway.books import Books
 from gateway.config import Upstream
 from gateway.errors import HostError
-from gateway.store import DIRECT, OPAQUE, Group, Kid, Store
+from gateway.fold import Kid
+from gateway.store import Group, Store
+from gateway.uplink import OPAQUE, PLAIN
 from gateway.upstream.pump import Names, Pump
+
+UNIX_MS = 1_800_000_000_000
 
 
 class Clock:
@@ -57,11 +62,15 @@ class Bench:
         self.sent.append((topic, payload, content_type, answer))
         await answer
 
-    def hear(self, *pivs, payload=b"\xa1\x03\x05", kind=DIRECT):
-        rows = [(b"\0\1", piv, 0, kind, 1_800_000_000_000, 1_800_000_000_000, -100, 20, "bridge", payload, b"f") for piv in pivs]
+    def hear(self, *pivs, payload=b"\xa1\x03\x05", kind=PLAIN):
+        alarm = ALARM in cbor2.loads(payload)
+        rows = [
+            (b"\0\1", piv, kind, kind == PLAIN, alarm, UNIX_MS, 0, None, -100, 20, "bridge", piv, payload, bytes(8), b"f")
+            for piv in pivs
+        ]
         kid = Kid(Keys(b"\0\1"), "bin-1")
         kid.stored = len(rows)
-        self.store.write(Group(readings=rows, kids={kid}))
+        self.store.write(Group(rows=rows, contexts=[kid.row], folded=True))
         self.pump.news()
 
     def pivs(self, batch):
@@ -225,7 +234,7 @@ def test_frames_as_they_came(tmp_path):
     async def work():
         bench = Bench(tmp_path / "store.db", format="frames")
         async with connected(bench):
-            bench.hear(1, 2, payload=None, kind=OPAQUE)
+            bench.hear(1, 2, kind=OPAQUE)
             bench.hear(3, 4)
             await turns()
             assert bench.sent[0][0] == "jourdain/plage/poste/frames"
@@ -244,7 +253,7 @@ def test_a_batch_that_says_nothing_is_not_sent(tmp_path):
     async def work():
         bench = Bench(tmp_path / "store.db")
         async with connected(bench):
-            bench.hear(1, 2, payload=None, kind=OPAQUE)
+            bench.hear(1, 2, kind=OPAQUE)
             await turns()
             assert bench.sent == []
             assert bench.store.cursor("senml") == (2, 2)

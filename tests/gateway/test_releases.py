@@ -116,7 +116,7 @@ def test_who_was_told_nothing_or_asks_nonsense_gets_the_time(town):
 def test_the_command_that_begins_it(tmp_path, bridge, capsys):
     files = desk.Files(tmp_path, {"bridge": bridge.path}).controller().write()
     store = Store(files.store)
-    store._db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 0, 1, 1, 0)")
+    store._db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 0, 1, 1, 0, 0)")
     store.close()
     fleet = inventory.load(tmp_path / "boards.yaml")
     path = tmp_path / "r2.zip"

@@ -14,13 +14,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from firmware.wire.host.rows import ROWS
 from firmware.wire.quantities import ALARM
-from gateway.store import DIRECT, Row
+from gateway.uplink import PLAIN, Row
 from gateway.upstream.connection import Message
 from gateway.upstream.senml import pack as senml_pack
 from tools import cli
 from tools.diag import listen
 from tools.diag.senml_read import PackError, Reading, Value, read
 
+UNIX_MS = 1_790_000_000_500
 BN = "urn:dev:org:32473-port-luce-"
 FRAME = bytes.fromhex("0002") + (7).to_bytes(4, "big")
 
@@ -49,7 +50,7 @@ def test_a_pack_of_two_readings():
 def test_what_the_daemon_writes_is_read_by_name():
     """Every quantity of the table, those with an underscore in their name too."""
     reading = {key: b"\1\2\3\4" if kind == "bytes" else kind == "bool" or 1 for key, _, kind, *_ in ROWS if key != ALARM}
-    row = Row(1, b"\0\2", 7, 0, DIRECT, 1_790_000_000_500, 1_790_000_000_700, -101, -22, "bridge", cbor2.dumps(reading), b"")
+    row = Row(1, b"\0\2", 7, PLAIN, 1, 0, UNIX_MS, 200, None, -101, -22, "bridge", None, cbor2.dumps(reading), bytes(8), b"")
     (one,) = read("port-luce", senml_pack([row], lambda kid: BN + "bin-quai_"))
     assert (one.device, one.kid, one.piv, one.unix_s) == ("bin-quai", "0002", 7, 1_790_000_000.5)
     assert set(one.values) == {name for key, name, *_ in ROWS if key != ALARM} | {"rssi", "snr"}
