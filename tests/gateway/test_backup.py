@@ -172,7 +172,7 @@ def rows_heard(path):
     """Frames in the rows themselves."""
     db = sqlite3.connect(path)
     try:
-        return db.execute("SELECT count(*) FROM reading").fetchone()[0]
+        return db.execute("SELECT count(*) FROM uplink").fetchone()[0]
     finally:
         db.close()
 
