@@ -6,6 +6,7 @@ reading. Each checksum goes on from the one before, so a torn or foreign record 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -21,7 +22,7 @@ from gateway.errors import HostError
 
 Span = tuple[int, int]  # ids, both inclusive
 
-HANDED, DONE = 0, 1
+HANDED, DONE, DROPPED = 0, 1, 2
 _MAGIC = b"jdmarks1"
 _HEAD = struct.Struct("<8s16sH")
 _MARK = struct.Struct("<BBxxIQQ")
@@ -75,6 +76,11 @@ class Intervals:
 
     def __repr__(self) -> str:
         return f"Intervals({list(self)})"
+
+    @property
+    def last(self) -> int:
+        """The highest id, 0 when it is empty."""
+        return self._lasts[-1] if self._lasts else 0
 
     @property
     def count(self) -> int:
@@ -146,7 +152,9 @@ def runs(ids: Iterable[int]) -> Iterator[Span]:
 
 
 class Mark(NamedTuple):
-    """`upstream`: its place in the header's list; kind: HANDED (left for the broker) or DONE; batch: number of the last one."""
+    """`upstream`: its place in the header's list; kind: HANDED (left for the broker), DONE (acknowledged), DROPPED (cannot be
+    sent); batch: number of the last one.
+    """
 
     upstream: int
     kind: int
@@ -155,16 +163,23 @@ class Mark(NamedTuple):
     last: int
 
 
+class Upstream(NamedTuple):
+    """How the header names an upstream. opaque: it forwards frames that are not understood."""
+
+    name: str
+    opaque: bool
+
+
 class Marks:
     """Begins a file of marks at `path`, in place of what is there. `epoch`: 16 bytes that say which state the marks follow.
 
     Raises HostError disk_full or disk_error, here and in `write`; what was not written whole is not there.
     """
 
-    def __init__(self, path: Path, epoch: bytes, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, epoch: bytes, upstreams: Sequence[Upstream]) -> None:
         self.path = path
         self.size = 0  # bytes of marks
-        body = cbor2.dumps(list(names))
+        body = cbor2.dumps([list(upstream) for upstream in upstreams])
         head = _HEAD.pack(_MAGIC, epoch, len(body)) + body
         self._crc = crc32(head)
         fresh = path.with_name(path.name + ".new")
@@ -202,12 +217,8 @@ class Marks:
 
 
 def _reserve(fd: int) -> None:
-    try:
+    with contextlib.suppress(AttributeError, OSError):  # where none can be kept, a mark that has none says so
         os.posix_fallocate(fd, 0, _ROOM)
-    except (AttributeError, OSError) as error:
-        # Not every file system can keep room; that there is none must be known now.
-        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-            raise
 
 
 def _named(error: OSError, path: Path) -> HostError:
@@ -219,10 +230,10 @@ def _named(error: OSError, path: Path) -> HostError:
 
 
 class Noted(NamedTuple):
-    """What a file of marks says: its epoch, the names of its upstreams, and its marks."""
+    """What a file of marks says: its epoch, its upstreams, and its marks."""
 
     epoch: bytes
-    names: tuple[str, ...]
+    upstreams: tuple[Upstream, ...]
     marks: list[Mark]
 
 
@@ -239,10 +250,7 @@ def read(path: Path) -> Noted | None:
     crc = crc32(data[:at])
     if magic != _MAGIC or len(data) < at + _CRC.size or _CRC.unpack_from(data, at)[0] != crc:
         return None
-    try:
-        names = tuple(str(name) for name in cbor2.loads(data[_HEAD.size : at]))
-    except Exception:
-        return None
+    upstreams = tuple(Upstream(*one) for one in cbor2.loads(data[_HEAD.size : at]))
     marks = []
     for start in range(at + _CRC.size, len(data) - _SIZE + 1, _SIZE):
         end = start + _MARK.size
@@ -250,4 +258,4 @@ def read(path: Path) -> Noted | None:
         if _CRC.unpack_from(data, end)[0] != crc:
             break
         marks.append(Mark(*_MARK.unpack_from(data, start)))
-    return Noted(epoch, names, marks)
+    return Noted(epoch, upstreams, marks)

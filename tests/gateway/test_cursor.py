@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import HostError
 from gateway.upstream import cursor
-from gateway.upstream.cursor import DONE, HANDED, Intervals, Mark, Marks
+from gateway.upstream.cursor import DONE, HANDED, Intervals, Mark, Marks, Upstream
 
 EPOCH = bytes(range(16))
+UPSTREAMS = [Upstream("senml", False), Upstream("été", True)]
 SPANS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)).map(lambda s: (s[0], s[0] + s[1])), max_size=25)
 
 
@@ -79,7 +80,7 @@ WRITTEN = [
 @pytest.fixture
 def noted(tmp_path):
     """The bytes of a file of marks, and where each mark ends."""
-    marks = Marks(tmp_path / "marks", EPOCH, ["senml", "été"])
+    marks = Marks(tmp_path / "marks", EPOCH, UPSTREAMS)
     ends = []
     for group in WRITTEN:
         marks.write(group)
@@ -90,7 +91,7 @@ def noted(tmp_path):
 
 def test_marks_are_read_as_they_were_written(tmp_path, noted):
     found = cursor.read(tmp_path / "marks")
-    assert found == (EPOCH, ("senml", "été"), [mark for group in WRITTEN for mark in group])
+    assert found == (EPOCH, tuple(UPSTREAMS), [mark for group in WRITTEN for mark in group])
     assert (tmp_path / "marks").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "marks.new").exists()
     assert cursor.read(tmp_path / "none") is None
@@ -130,7 +131,7 @@ def test_no_bent_byte_is_believed(tmp_path, noted):
 def test_a_mark_of_another_life_in_the_same_place_is_not_believed(tmp_path, noted):
     """What a power cut may leave: blocks of the file before, at the same distance from the beginning."""
     data, ends = noted
-    marks = Marks(tmp_path / "marks", bytes(16), ["senml", "été"])
+    marks = Marks(tmp_path / "marks", bytes(16), UPSTREAMS)
     marks.write(WRITTEN[0])
     marks.close()
     fresh = (tmp_path / "marks").read_bytes()[: ends[0]]
@@ -141,7 +142,7 @@ def test_a_mark_of_another_life_in_the_same_place_is_not_believed(tmp_path, note
 
 @pytest.mark.produces("disk_full", "disk_error")
 def test_a_disk_that_takes_no_mark(tmp_path, monkeypatch):
-    marks = Marks(tmp_path / "marks", EPOCH, ["senml"])
+    marks = Marks(tmp_path / "marks", EPOCH, UPSTREAMS)
     real = os.pwrite
 
     def short(fd, data, at):
@@ -164,4 +165,4 @@ def test_a_disk_that_takes_no_mark(tmp_path, monkeypatch):
     assert cursor.read(tmp_path / "marks").marks == WRITTEN[1]
     marks.close()
     with pytest.raises(HostError, match="disk_error"):
-        Marks(tmp_path / "no folder" / "marks", EPOCH, ["senml"])
+        Marks(tmp_path / "no folder" / "marks", EPOCH, UPSTREAMS)
