@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from gateway import fold
 from gateway.store import SELECT
 from gateway.uplink import SEALED, Row
-from gateway.upstream.cursor import Intervals
+from gateway.upstream import account as accounts
+from gateway.upstream.account import Account, State
+
+T = TypeVar("T")
+
+_LOOKS = 5
 
 
 class Counts(NamedTuple):
@@ -32,35 +38,92 @@ class Counts(NamedTuple):
     readings_again: int = 0
 
 
+class Balance(NamedTuple):
+    """Of one upstream, in frames or in readings: accepted = forwarded + queued + dropped, at any moment and after any death.
+
+    `causes`: what of `dropped` was dropped why.
+    """
+
+    accepted: int
+    forwarded: int
+    queued: int
+    dropped: int
+    causes: dict[str, int]
+
+
 class Books:
-    """Reads the counts of a store, never writes. Each call is one short read transaction.
+    """Reads the counts of a store and of the marks beside it, never writes. Each call is one short read transaction.
 
     Raises sqlite3.Error where there is no store yet.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, timeout=5)
 
     def close(self) -> None:
         self._db.close()
 
+    def _look(self, work: Callable[[State], T]) -> T:
+        """Do `work` within one read transaction, with the marks that belong to it."""
+        for _ in range(_LOOKS):
+            self._db.execute("BEGIN")
+            try:
+                state = accounts.load(self._path, self._read)
+                found = work(state)
+            finally:
+                self._db.execute("ROLLBACK")
+            if state.whole:
+                break
+        return found
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return self._db.execute(query, values).fetchall()
+
     def counts(self, upstream: str = "senml") -> dict[str, Counts]:
         """Per key id (lower-case hex) the counts; `upstream` names whose publications are meant."""
-        self._db.execute("BEGIN")
-        try:
-            columns = "kid, duplicates, stored, direct, repeats, upto"
-            known = {kid: n for kid, *n in self._db.execute(f"SELECT {columns} FROM context")}
-            query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0) AND kind != {SEALED}"
-            for row in map(Row._make, self._db.execute(query)):
-                self._add(known.setdefault(row.kid, [0, 0, 0, 0, 0]), row)
-            columns = "kid, frames, readings, frames_again, readings_again"
-            sent = {kid: n for kid, *n in self._db.execute(f"SELECT {columns} FROM delivery WHERE upstream = ?", (upstream,))}
-        finally:
-            self._db.execute("ROLLBACK")
+        return self._look(lambda state: self._counts(state, upstream))
+
+    def _counts(self, state: State, upstream: str) -> dict[str, Counts]:
+        known = self._contexts()
+        sent = self._sent(state, upstream)
         return {
             kid.hex(): Counts(dup + stored, dup, stored, direct, repeats, *sent.get(kid, ()))
             for kid, (dup, stored, direct, repeats, _) in known.items()
         }
+
+    def _contexts(self) -> dict[bytes, list[int]]:
+        """By kid [duplicates, stored, direct, repeats, upto]."""
+        known = {kid: n for kid, *n in self._read("SELECT kid, duplicates, stored, direct, repeats, upto FROM context")}
+        query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0) AND kind != {SEALED}"
+        for row in map(Row._make, self._db.execute(query)):
+            self._add(known.setdefault(row.kid, [0, 0, 0, 0, 0]), row)
+        return known
+
+    def _sent(self, state: State, upstream: str) -> accounts.Counts:
+        columns = "kid, frames, readings, frames_again, readings_again"
+        sent = {kid: n for kid, *n in self._read(f"SELECT {columns} FROM delivery WHERE upstream = ?", (upstream,))}
+        if upstream in state.accounts:
+            accounts.add(sent, state.accounts[upstream].counts)
+        return sent
+
+    def balance(self, upstream: str = "senml", *, frames: bool = False) -> Balance:
+        """What became of everything that was accepted, in readings, or in `frames` where they go up unread."""
+        return self._look(lambda state: self._balance(state, upstream, frames))
+
+    def _balance(self, state: State, upstream: str, frames: bool) -> Balance:
+        account = state.accounts.get(upstream) or Account(upstream, frames)
+        accepted = sum(n[1] if frames else n[2] + n[3] for n in self._contexts().values())
+        forwarded = sum(n[0 if frames else 1] for n in self._sent(state, upstream).values())
+        queued = 0
+        for span in account.done.gaps(0, 2**63 - 1):
+            for _, n_frames, n_readings in accounts.tallied(span, self._read, frames):
+                queued += n_frames if frames else n_readings
+        causes = {cause: frames_n if frames else n for cause, frames_n, n in self._read(
+            "SELECT cause, frames, readings FROM dropped WHERE upstream = ?", (upstream,))}  # fmt: skip
+        for cause, numbers in account.dropped.items():
+            causes[cause] = causes.get(cause, 0) + numbers[0 if frames else 1]
+        return Balance(accepted, forwarded, queued, sum(causes.values()), causes)
 
     @staticmethod
     def _add(context: list[int], row: Row) -> None:
@@ -73,11 +136,17 @@ class Books:
         """Errors and other events by name: auth, kid, cbor, line_crc, line_lost, disk_full ..."""
         return dict(self._db.execute("SELECT name, n FROM counter ORDER BY name").fetchall())
 
+    def sent_bytes(self, upstream: str = "senml") -> int:
+        """Payload bytes that `upstream` acknowledged, as of the last time the marks moved into the tables."""
+        return sum(row[0] for row in self._read("SELECT value FROM meta WHERE name = ?", (f"sent_bytes:{upstream}",)))
+
     def backlog(self, upstream: str = "senml") -> int:
-        """Rows that `upstream` has not acknowledged."""
-        found = self._db.execute("SELECT done FROM upstream WHERE name = ?", (upstream,)).fetchone()
-        done = Intervals.unpack(found[0]) if found else Intervals()
-        return sum(row[0] not in done for row in self._db.execute("SELECT id FROM uplink WHERE boot IS NULL"))
+        """Rows with a date that `upstream` has not acknowledged."""
+        return self._look(lambda state: self._backlog(state.accounts.get(upstream)))
+
+    def _backlog(self, account: Account | None) -> int:
+        gaps = account.done.gaps(0, 2**63 - 1) if account else [(0, 2**63 - 1)]
+        return sum(self._read("SELECT count(*) FROM uplink WHERE id BETWEEN ? AND ? AND boot IS NULL", gap)[0][0] for gap in gaps)
 
     def waiting(self) -> int:
         """Frames without a date."""

@@ -24,6 +24,9 @@ _UNPACED = ("/dev/ttyACM", "/dev/pts/", "/dev/cu.usbmodem")
 # Settings of an upstream that name files.
 UPSTREAM_FILES = ("password_file", "ca_file", "cert_file", "key_file")
 
+# What a batch gathers where each byte is paid for, unless it is set.
+METERED_READINGS, METERED_AGE_S = 500, 300.0
+
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 
 
@@ -80,6 +83,8 @@ class Upstream(_Strict):
     batch_readings: Annotated[int, Field(ge=1, le=2000)] = 50
     batch_age_s: Annotated[float, Field(ge=0, le=86_400)] = 5.0
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
+    order: Literal["lanes", "strict"] = "lanes"
+    metered: bool = False
     session_expiry_s: Annotated[int, Field(ge=0, le=0xFFFFFFFE)] = 86_400
     reconnect_max_s: Annotated[float, Field(ge=0.5, le=3600)] = 60.0
 
@@ -111,6 +116,13 @@ class Upstream(_Strict):
         if not self.tls and (self.ca_file or self.cert_file):
             raise ValueError("certificates are of no use in clear: write mqtts:// in url, or leave them out")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _large_on_a_metered_link(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("metered") is True:
+            return {"batch_readings": METERED_READINGS, "batch_age_s": METERED_AGE_S, **data}
+        return data
 
     @property
     def host(self) -> str:

@@ -28,7 +28,8 @@ from gateway.receive import Receiver
 from gateway.releases import Releases
 from gateway.store import Store
 from gateway.upkeep import Upkeep
-from gateway.upstream.pump import Names, Pump
+from gateway.upstream.pump import Names
+from gateway.upstream.upstreams import Upstreams
 
 log = logging.getLogger("gateway")
 
@@ -95,7 +96,7 @@ class Daemon:
         site, role = inventory.gateways[config.gateway.name].site, inventory.gateways[config.gateway.name].role
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
         held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards], role)
-        self._names = Names(config.gateway.name, site, boards, held)
+        names = Names(config.gateway.name, site, boards, held)
         self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
         boot = boot_id()
         kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]
@@ -104,8 +105,11 @@ class Daemon:
         receiver = Receiver(self._store, kids, self._sources, boot, events is not None, controller=self._control)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
-        self._pumps: list[Pump] = []
-        self._upkeep = Upkeep(self._store, self._in_store, clock, boot, config.gateway.keep_days, self._pumps)
+        self._upstreams = Upstreams(
+            [config.whole(upstream) for upstream in config.upstream], names, self._store, self._in_store, clock,
+            receiver.accepted, self._event,
+        )  # fmt: skip
+        self._upkeep = Upkeep(self._store, self._in_store, clock, boot, config.gateway.keep_days, self._upstreams)
         self._intake = Intake(
             receiver, self._in_store, clock, events, make_room=self._upkeep.make_room, news=self._news,
             window_s=config.gateway.commit_window_ms / 1000,
@@ -133,13 +137,10 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._renew)
         ports = zip(self._sources, self._config.serial, strict=True)
         self._intake.lines.update({source: self._intake.line(source, port) for source, port in ports})
-        self._pumps += [
-            Pump(self._config.whole(c), self._names, self._store, self._in_store, self._clock, on_event=self._event)
-            for c in self._config.upstream
-        ]
         lines = [asyncio.create_task(line.run()) for line in self._intake.lines.values()]
-        pumps = [asyncio.create_task(pump.run()) for pump in self._pumps]
-        work = [asyncio.create_task(self._intake.run()), asyncio.create_task(self._upkeep.run(self._intake))]
+        pumps = [asyncio.create_task(pump.run()) for pump in self._upstreams.pumps]
+        parts = (self._intake.run(), self._upkeep.run(self._intake), self._upstreams.keep())
+        work = [asyncio.create_task(part) for part in parts]
         log.info("gateway %s: %d ports, %d upstreams", self._config.gateway.name, len(lines), len(pumps))
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
@@ -155,31 +156,31 @@ class Daemon:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._upstreams.close()
             await self._in_store(self._store.close)
             self._thread.shutdown()
             log.info("gateway %s: stopped", self._config.gateway.name)
 
     def _renew(self) -> None:
         """SIGHUP: certificates may have been renewed."""
-        for pump in self._pumps:
+        for pump in self._upstreams.pumps:
             pump.renew()
 
     async def _finish(self, pumps: list[asyncio.Task[None]]) -> None:
         await self._intake.close()
-        for pump in self._pumps:
+        for pump in self._upstreams.pumps:
             pump.stop()
         # A broker that is away is not waited for: what it has not acknowledged is on disk.
         end_s = asyncio.get_running_loop().time() + STOP_S
         waiting = set(pumps)
         while waiting and asyncio.get_running_loop().time() < end_s:
             _, waiting = await asyncio.wait(waiting, timeout=STOP_OFFLINE_S)
-            if not any(pump.connected for pump in self._pumps):
+            if not any(pump.connected for pump in self._upstreams.pumps):
                 break
         await self._intake.settle(folded=True)
 
     def _news(self, taken: Taken) -> None:
-        for pump in self._pumps:
-            pump.news()
+        self._upstreams.take(taken.rows, taken.entries)
 
     async def _in_store(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args))

@@ -36,7 +36,7 @@ JUDGE_MAX = 256
 
 
 class Intake:
-    """The receive path of one daemon. `run`: runs a function in the store's thread; `make_room`: there, when it is full;
+    """The receive path of one daemon. `run`: runs a function in the store's thread; `make_room`: when it is full;
     `news`: called with what was stored; `events`: where to say what happens, or None.
 
     While one group is being committed the next one is judged. `window_s`: how long a group waits for company, to save writes.
@@ -44,7 +44,7 @@ class Intake:
 
     def __init__(
         self, receiver: Receiver, run: Run, clock: Clock, events: Events | None, *,
-        make_room: Callable[[], None], news: Callable[[Taken], None], window_s: float = 0.0,
+        make_room: Callable[[], Awaitable[None]], news: Callable[[Taken], None], window_s: float = 0.0,
     ) -> None:  # fmt: skip
         self.lines: dict[Source, Line] = {}
         self._receiver = receiver
@@ -195,7 +195,7 @@ class Intake:
             self._receiver.count(error.name)
             self._event("error", name=error.name, over=False)
         try:
-            await self._in_store(self._make_room)
+            await self._make_room()
         except HostError:
             pass
 

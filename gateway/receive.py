@@ -72,6 +72,11 @@ class Receiver:
         self._lines = {}
         self._before = {source: source.numbering.progress for source in self._sources}
 
+    @property
+    def accepted(self) -> tuple[int, int]:
+        """Frames and readings that were ever accepted."""
+        return sum(kid.stored for kid in self.kids.values()), sum(kid.direct + kid.repeats for kid in self.kids.values())
+
     # In the event loop
 
     def judge(self, items: Iterable[Item], unix_s: float, mono_s: float) -> None:

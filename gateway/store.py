@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gateway import migrate
 from gateway.errors import HostError
 from gateway.uplink import Row
-from gateway.upstream.cursor import Intervals
 
 T = TypeVar("T")
 
@@ -60,13 +59,6 @@ class Group:
         return bool(self.rows or self.contexts or self.counts or self.links or self.folded or self.also)
 
 
-class Tally(NamedTuple):
-    """Frames and readings of one kid in a batch."""
-
-    frames: int
-    readings: int
-
-
 def _named(error: sqlite3.Error, path: Path) -> HostError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -81,7 +73,7 @@ def _named(error: sqlite3.Error, path: Path) -> HostError:
 class Store:
     """Opens or creates the store at `path`. last: id of the newest row; folded: contexts and links contain all rows up to it.
 
-    `point` is called at the moments that a power cut must survive, with heard, handed, sent, dated or pruned before the commit,
+    `point` is called at the moments that a power cut must survive, with heard, marked, dated or pruned before the commit,
     and the same with "-done" after it.
     """
 
@@ -266,50 +258,6 @@ class Store:
         """The next rows behind `after`, dated or not: what contexts and links may not contain yet."""
         return [Row._make(row) for row in self.read(f"{SELECT} WHERE u.id > ? ORDER BY u.id LIMIT ?", (after, limit))]
 
-    # What goes upstream
-
-    def cursor(self, upstream: str) -> tuple[int, int]:
-        """(handed, acked) of an upstream: the last ids that left and that were acknowledged; 0, 0 when it is new."""
-        found = self.read("SELECT handed, done FROM upstream WHERE name = ?", (upstream,))
-        return (_last(found[0][0]), _last(found[0][1])) if found else (0, 0)
-
-    def hand(self, upstream: str, upto: int, again: Mapping[bytes, Tally]) -> int:
-        """Before a batch leaves: every row up to id `upto` was handed over; `again`: what of it not for the first time.
-
-        Returns the number of the batch.
-        """
-
-        def work() -> int:
-            found = self._db.execute("SELECT handed FROM upstream WHERE name = ?", (upstream,)).fetchone()
-            number = self._db.execute(
-                "INSERT INTO upstream VALUES (?,?,?,1,x'') ON CONFLICT (name) DO UPDATE"
-                " SET handed = excluded.handed, batch = batch + 1 RETURNING batch",
-                (upstream, migrate.up_to(0), migrate.up_to(max(upto, _last(found[0]) if found else 0))),
-            ).fetchone()[0]
-            self._deliver(upstream, {kid: (0, 0, n.frames, n.readings) for kid, n in again.items()})
-            return int(number)
-
-        return self._transaction(work, "handed")
-
-    def mark(self, upstream: str, upto: int, sent: Mapping[bytes, Tally]) -> None:
-        """The broker has acknowledged every row up to id `upto`; `sent`: what of it is acknowledged only now."""
-
-        def work() -> None:
-            self._db.execute("UPDATE upstream SET done = ? WHERE name = ?", (migrate.up_to(upto), upstream))
-            self._deliver(upstream, {kid: (n.frames, n.readings, 0, 0) for kid, n in sent.items()})
-
-        self._transaction(work, "sent")
-
-    def _deliver(self, upstream: str, counts: Mapping[bytes, tuple[int, int, int, int]]) -> None:
-        if counts:
-            self._db.executemany(
-                "INSERT INTO delivery VALUES (?,?,?,?,?,?) ON CONFLICT (upstream, kid) DO UPDATE SET"
-                " frames = frames + excluded.frames, readings = readings + excluded.readings,"
-                " frames_again = frames_again + excluded.frames_again,"
-                " readings_again = readings_again + excluded.readings_again",
-                [(upstream, kid, *numbers) for kid, numbers in counts.items()],
-            )
-
     # Room
 
     def prune(self, ranges: Iterable[tuple[int, int]], before_ms: int | None, limit: int = 2000) -> int:
@@ -356,7 +304,3 @@ def _create(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _last(packed: bytes) -> int:
-    return max((last for _, last in Intervals.unpack(packed)), default=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 from firmware.wire import link
 from gateway import fold
@@ -12,7 +11,7 @@ from gateway.clock import EARLIEST_UNIX_S, Clock
 from gateway.errors import HostError
 from gateway.intake import Intake, Run
 from gateway.store import Store
-from gateway.upstream.pump import Pump
+from gateway.upstream.upstreams import Upstreams
 
 log = logging.getLogger("gateway")
 
@@ -23,17 +22,17 @@ FOLD_S = 6 * 3600.0  # a quiet town's rows are few, and yet not behind for ever
 
 
 class Upkeep:
-    """The housekeeping of one daemon. `run`: runs a function in the store's thread; `pumps` may still be filled later."""
+    """The housekeeping of one daemon. `run`: runs a function in the store's thread."""
 
     def __init__(  # noqa: PLR0917 - the parts of a daemon
-        self, store: Store, run: Run, clock: Clock, boot: str, keep_days: float, pumps: Sequence[Pump]
+        self, store: Store, run: Run, clock: Clock, boot: str, keep_days: float, upstreams: Upstreams
     ) -> None:
         self._store = store
         self._in_store = run
         self._clock = clock
         self._boot = boot
         self._keep_days = keep_days
-        self._pumps = pumps
+        self._upstreams = upstreams
 
     async def run(self, intake: Intake) -> None:
         """Until cancelled. HostError bad_store ends it."""
@@ -58,16 +57,17 @@ class Upkeep:
                     raise
                 log.warning("%s", error)
 
-    def done(self) -> list[tuple[int, int]]:
-        """The rows that every upstream has, first and last ids; all rows, where nothing goes upstream."""
-        return [(1, min((pump.acked for pump in self._pumps), default=self._store.last))]
+    async def make_room(self) -> None:
+        """Delete what every upstream has, of any age. Raises HostError as the store does."""
+        await self._upstreams.fold()
+        await self._in_store(self._delete, self._upstreams.done())
 
-    def make_room(self) -> None:
-        """In the store's thread: delete what every upstream has, of any age."""
+    def _delete(self, done: list[tuple[int, int]]) -> None:
+        """In the store's thread."""
         self._store.shrink_log()
         if self._store.folded < self._store.last:
             self._store.write(fold.load(self._store).group())
-        self._store.prune(self.done(), None)
+        self._store.prune(done, None)
 
     async def _date(self) -> None:
         unix_s, mono_s = self._clock.unix(), self._clock.monotonic()
@@ -75,12 +75,11 @@ class Upkeep:
             return
         n = await self._in_store(self._store.date, self._boot, round((unix_s - mono_s) * 1000))
         log.info("the clock was set: %d frames are dated", n)
-        for pump in self._pumps:
-            pump.news()
+        self._upstreams.again()
 
     async def _prune(self) -> None:
         before_ms = round((self._clock.unix() - self._keep_days * 86_400) * 1000)
-        while await self._in_store(self._store.prune, self.done(), before_ms):
+        while await self._in_store(self._store.prune, self._upstreams.done(), before_ms):
             await asyncio.sleep(0.1)  # others come in between
 
 

@@ -31,8 +31,6 @@ class Waiting(Protocol):
     def take(self) -> int: ...
     @property
     def urgent(self) -> int: ...
-    @property
-    def boot(self) -> object: ...
 
 
 R = TypeVar("R", bound=Waiting)
@@ -91,7 +89,8 @@ class _Lane(Generic[R]):
         """The newest rows there are. Returns those that are in memory now; the others wait for a reading of the disk."""
         if self.behind:
             if self.aside is not None:
-                self.aside = [*self.aside, *rows] if len(rows) <= self.room else None
+                # What is being read needs its half of the room.
+                self.aside = [*self.aside, *rows] if len(rows) + self.hold // 2 <= self.room else None
             return ()
         if self.room < len(rows):
             self.behind = True
@@ -107,6 +106,10 @@ class _Lane(Generic[R]):
 
     def take(self, most: int) -> list[R]:
         """Rows of at most `most` readings, at least one row."""
+        if most == 1:
+            row = self.held.popleft()
+            self.weight -= weight(row)
+            return [row]
         total, n = 0, 0
         for row in self.held:
             more = weight(row)
@@ -166,16 +169,17 @@ class Lanes(Generic[R]):
     # What comes
 
     def offer(self, rows: Sequence[R], now_s: float) -> None:
-        """Rows that were stored just now, in their order. Those without a date are passed over until `again`."""
+        """Rows that were stored just now, in their order; what counts as backlog already is passed over."""
+        if rows and rows[0].id <= self._newest:
+            rows = [row for row in rows if row.id > self._newest]
         if not rows:
             return
         self._newest = rows[-1].id
-        plain: Sequence[R] = rows
-        if any(row.urgent or row.boot is not None for row in rows):
-            urgent = [row for row in rows if row.urgent and row.boot is None]
-            plain = [row for row in rows if not row.urgent and row.boot is None]
+        urgent = [row for row in rows if row.urgent]
+        if urgent:
             self._own(self._alarm.offer(urgent))
-        if held := self._live.offer(plain):
+            rows = [row for row in rows if not row.urgent]
+        if rows and (held := self._live.offer(rows)):
             self._own(held)
             self._ages.append((held[-1].id, now_s))
 
@@ -188,8 +192,9 @@ class Lanes(Generic[R]):
         for first, last in runs(row.id for row in rows):
             self._taken.add(first, last)
 
-    def again(self) -> None:
-        """Look at everything on disk once more: rows got their date. Not while a reading is under way."""
+    def again(self, newest: int) -> None:
+        """Look at everything on disk once more, up to id `newest`: rows got their date. Not while a reading is under way."""
+        self._newest = max(self._newest, newest)
         begin = self._begin(self._newest)
         for lane in (self._alarm, self._slow):
             lane.upto, lane.behind = begin, begin < self._newest

@@ -1,75 +1,110 @@
-"""From the store to one broker: a sliding window of batches, exact counts, nothing marked before it is acknowledged.
+"""From the store to one broker: a window of batches out of three lanes, exact counts, nothing done before it is acknowledged.
 
-`handed` moves in the store before a batch leaves and `acked` after its PUBACK, so after any cut what lies between the two is
-known to be sent again.
+A mark is written before a batch leaves and another one after its PUBACK, so after any cut what lies between the two is known to
+be sent again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import MappingProxyType
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from firmware.wire.seal import Keys
 from gateway import fold
-from gateway.clock import Clock, boot_id
+from gateway.clock import Clock
 from gateway.config import Upstream
 from gateway.errors import HostError
-from gateway.store import Store, Tally
-from gateway.uplink import OPAQUE, SEALED, Row
+from gateway.quick import Entries
+from gateway.store import Store
+from gateway.uplink import REPEAT, Row
 from gateway.upstream import frames, senml
-from gateway.upstream.batcher import Batcher
+from gateway.upstream.account import Account, Counts, add, intervals, spans, tally
+from gateway.upstream.cursor import Span
+from gateway.upstream.lanes import ALARM, Batch, Lanes, Read, Rules
+from gateway.upstream.ledger import Ledger
 from gateway.upstream.session import Publish, Session
 
 log = logging.getLogger("gateway.upstream")
 
 RETRY_S = 1.0
+ENTRIES = 4000  # rows whose payload is not read a second time
+_YIELD = 50  # after so many readings others have their turn
+_HEAD_BYTES = 300  # of a PUBLISH: topic and properties, at the most
 
-# Runs a function of the store in the store's own thread.
+# Runs a function in a thread that may read the store.
 Run = Callable[..., Awaitable[Any]]
 
 
 class Names(NamedTuple):
-    """How we are called upstream: gateway, its site, and the board of each key id; and the keys that are held."""
+    """How we are called upstream: gateway, its site, the board of each key id; `keys` make frames again."""
 
     gateway: str
     site: str
     boards: Mapping[bytes, str]
-    keys: Mapping[bytes, Keys] = MappingProxyType({})
+    keys: Mapping[bytes, Keys] = {}
 
 
-class _Batch(NamedTuple):
-    rows: list[Row]
-    task: asyncio.Future[None]
+class _Flight(NamedTuple):
+    """A message in the air: its lane, the rows that are done with it, and what is counted then."""
+
+    lane: str
+    spans: list[Span]
+    counts: Counts
+    size: int
 
 
 class Pump:
-    """One upstream. `news()` tells that rows were stored; `run()` works until `stop()` and until everything left."""
+    """One upstream. `take` gives it what was stored, `again` says that rows got their date; `run()` works until `stop()` and
+    until everything left. `run` runs a function in a thread that may read the store.
+    """
 
-    def __init__(
-        self, config: Upstream, names: Names, store: Store, run: Run, clock: Clock, *, on_event: Callable[..., None]
-    ) -> None:
+    def __init__(  # noqa: PLR0917 - what an upstream lives by
+        self, config: Upstream, names: Names, store: Store, run: Run, clock: Clock, book: Ledger, *, on_event: Callable[..., None]
+    ) -> None:  # fmt: skip
         self.config = config
+        self.account: Account = book.accounts[config.name]
+        self.connected = False
+        self._senml = config.format == "senml"
         self._names = names
         self._store = store
         self._run = run
         self._clock = clock
+        self._book = book
         self._on_event = on_event
+        self._lanes: Lanes[Row] | None = None
+        self._flying = 0
+        self._landed: list[_Flight] = []
+        self._failed: BaseException | None = None
+        self._look_again = False
+        self._reading: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
-        self.connected = False
-        self._handed, self.acked = store.cursor(config.name)
         password = config.password_file.read_text(encoding="utf-8").strip() if config.password_file else None
         client_id = config.client_id or f"jourdain-{names.gateway}-{config.name}"
         status = f"jourdain/{names.site}/{names.gateway}/status"
         self._session = Session(config, client_id, password, self._state, status=status, unix=clock.unix)
+        self._packer = senml.Packer(self._base_name)
+        self._entries: dict[int, Entries] = {}  # of rows that were stored just now, by id: what their payloads say
         self._topic = f"jourdain/{names.site}/{names.gateway}/{config.format}"
 
-    def news(self) -> None:
-        """Rows were stored."""
+    def take(self, rows: Sequence[Row], entries: Sequence[Entries]) -> None:
+        """Rows that were stored just now, in their order, and all entries of the payload of each."""
+        if self._lanes is None:
+            return
+        if self._senml and len(self._entries) < ENTRIES:
+            self._entries.update(zip([row.id for row in rows], entries, strict=True))
+        self._lanes.offer(rows, self._clock.monotonic())
+        self._wake.set()
+
+    def again(self) -> None:
+        """Rows on disk may leave that could not before."""
+        self._look_again = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -78,7 +113,7 @@ class Pump:
         self._wake.set()
 
     def renew(self) -> None:
-        """Look at the certificates now; new ones are taken."""
+        """Certificates may have been renewed."""
         self._session.renew()
 
     async def run(self) -> None:
@@ -91,113 +126,203 @@ class Pump:
         self._on_event("broker", upstream=self.config.name, state=name, detail=detail)
 
     async def _pump(self, publish: Publish) -> None:
-        """One connection: begin again behind what is acknowledged."""
-        window: deque[_Batch] = deque()
-        batcher: Batcher[Row] = Batcher(self.config.batch_readings, self.config.batch_age_s)
-        taken = self.acked
+        """One connection: everything that the broker has not acknowledged, old or new."""
+        config = self.config
+        window = min(config.in_flight, self._session.window or config.in_flight)
+        rules = Rules(config.batch_readings, config.batch_age_s, window, config.order == "strict")
+        lanes = self._lanes = Lanes(rules, self.account.done, self._store.last)
+        self._flying, self._failed, self._look_again = 0, None, False
         try:
             while True:
                 self._wake.clear()
-                full = len(window) >= self.config.in_flight
-                found = [] if full or not batcher.room else await self._run(self._store.rows, taken, self._floor(), batcher.room)
-                now_s = self._clock.monotonic()
-                for row in found:
-                    taken = row.id
-                    batcher.add(row, now_s, urgent=bool(row.urgent))
-                wait_s = batcher.wait_s(now_s)
-                if wait_s is not None and not full and (wait_s <= 0 or self._stopping):
-                    await self._send(window, batcher.take(), publish)
+                await self._noted(self._settle)
+                if self._failed is not None:
+                    raise self._failed
+                self._read(lanes)
+                batches = self._due(lanes)
+                if batches:
+                    await self._send(batches, publish)
                     continue
-                if self._stopping and not window and wait_s is None:
+                if self._stopping and lanes.idle and not self._flying and self._reading is None:
                     return
-                await self._wait(window, None if full else wait_s)
-                await self._settle(window)
+                self._set_timer(lanes)
+                await self._wake.wait()
         finally:
-            for batch in window:
-                batch.task.cancel()
-            await asyncio.gather(*(batch.task for batch in window), return_exceptions=True)
+            self._lanes = None
+            self._entries.clear()
+            self._cancel(self._reading)
+            self._cancel(self._timer)
+            self._reading = self._timer = None
+            with contextlib.suppress(HostError):  # what cannot be marked now is sent again
+                self._settle()
 
-    def _floor(self) -> int:
-        """Rows of this boot that have no date yet are not overtaken."""
-        query = "SELECT min(id) FROM uplink WHERE boot = (SELECT id FROM boot WHERE name = ?)"
-        return self._store.read(query, (boot_id(),))[0][0] or 2**63 - 1
+    @staticmethod
+    def _cancel(task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
 
-    async def _send(self, window: deque[_Batch], rows: list[Row], publish: Publish) -> None:
-        again = [row for row in rows if row.id <= self._handed]
-        number = await self._stored(self._store.hand, self.config.name, rows[-1].id, self._tally(again))
-        self._handed = max(self._handed, rows[-1].id)
-        if again:
-            self._on_event("republished", upstream=self.config.name, batch=number, readings=len(again))
-        if self.config.format == "senml":
-            empty = all(row.kind in (OPAQUE, SEALED) for row in rows)
-            payload, content_type = senml.pack(rows, self._base_name), senml.CONTENT_TYPE
-        else:
-            whole = [(row, fold.frame(row, self._names.keys.get(row.kid))) for row in rows]
-            empty = all(frame is None for _, frame in whole)
-            payload, content_type = frames.pack(whole, self._names.gateway, number), frames.CONTENT_TYPE
-        task = asyncio.ensure_future(_nothing() if empty else publish(self._topic, payload, content_type))
-        task.add_done_callback(lambda _: self._wake.set())
-        window.append(_Batch(rows, task))
-        await asyncio.sleep(0)  # the packet leaves before the next one is made: order is kept
+    def _set_timer(self, lanes: Lanes[Row]) -> None:
+        """Wake when the gathered batch is old enough. It only ever becomes due later than it was."""
+        wait_s = lanes.wait_s(self._clock.monotonic())
+        if wait_s is not None and wait_s > 0 and self._timer is None:
+            self._timer = asyncio.create_task(self._sleep(wait_s))
+
+    async def _sleep(self, wait_s: float) -> None:
+        await self._clock.sleep(wait_s)
+        self._timer = None
+        self._wake.set()
+
+    # The disk
+
+    def _read(self, lanes: Lanes[Row]) -> None:
+        if self._reading is not None:
+            return
+        if self._look_again:
+            self._look_again = False
+            lanes.again(self._store.last)
+        if (wanted := lanes.want()) is not None:
+            self._reading = asyncio.create_task(self._bring(lanes, wanted))
+
+    async def _bring(self, lanes: Lanes[Row], wanted: Read) -> None:
+        try:
+            rows, upto, void = await self._run(look, self._store, wanted)
+            if void:
+                await self._noted(self._book.finish, self.account, void, {})
+            lanes.came(rows, upto, self._clock.monotonic(), void)
+            self._reading = None
+        except HostError as error:  # the connection is made anew, and the disk asked again
+            self._failed = error
+        self._wake.set()
+
+    # What leaves
+
+    def _due(self, lanes: Lanes[Row]) -> list[Batch[Row]]:
+        now_s, flying = self._clock.monotonic(), self._flying
+        found: list[Batch[Row]] = []
+        while batch := lanes.next(now_s, flying + len(found), stopping=self._stopping):
+            found.append(batch)
+        return found
+
+    async def _send(self, batches: list[Batch[Row]], publish: Publish) -> None:
+        """Note what leaves, and let it leave."""
+        told = []
+        for lane, rows in batches:
+            ready, silent, lost = self._sort(rows)
+            if silent:
+                await self._noted(self._book.finish, self.account, list(spans(silent)), tally(self.account, silent))
+            if lost:
+                await self._noted(self._book.drop, self.account, lost)
+            if ready:
+                told.append(Batch(lane, ready))
+        if not told:
+            return
+        number = self.account.batch
+        again = await self._noted(self._book.hand, self.account, [batch.rows for batch in told])
+        readings = 0
+        for batch, n in zip(told, again, strict=True):
+            number += 1
+            if n:
+                self._on_event("republished", upstream=self.config.name, batch=number, readings=n)
+            self._publish(batch, number, publish)
+            readings += len(batch.rows)
+            if readings >= _YIELD:
+                readings = 0
+                await asyncio.sleep(0)
+
+    def _sort(self, rows: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:
+        """Rows to send, rows that have nothing to say here, and rows that can never be sent."""
+        if self._senml:
+            ready = [row for row in rows if row.kind <= REPEAT and row.payload is not None]
+            return (ready, [], []) if len(ready) == len(rows) else (ready, [row for row in rows if row not in ready], [])
+        whole = [row._replace(frame=fold.frame(row, self._names.keys.get(row.kid))) for row in rows if row.tag is not None]
+        ready = [row for row in whole if row.frame is not None]
+        return ready, [row for row in rows if row.tag is None], [row for row in whole if row.frame is None]
+
+    def _publish(self, batch: Batch[Row], number: int, publish: Publish) -> None:
+        rows = batch.rows
+        payload, content_type = self._pack(rows, number)
+        properties = {"lane": batch.lane}
+        if self.config.metered:
+            payload = zlib.compress(payload, 9)
+            properties["encoding"] = "deflate"
+        most = self._session.packet_max_bytes
+        if most and len(payload) + _HEAD_BYTES > most and len(rows) > 1:
+            half = len(rows) // 2
+            self._publish(Batch(batch.lane, rows[:half]), number, publish)
+            self._publish(Batch(batch.lane, rows[half:]), number, publish)
+            return
+        flight = _Flight(batch.lane, list(spans(rows)), tally(self.account, rows), len(payload))
+        self._flying += 1
+        future = asyncio.ensure_future(publish(self._topic, payload, content_type, properties))
+        future.add_done_callback(partial(self._answered, self._lanes, flight))
+
+    def _pack(self, rows: list[Row], number: int) -> tuple[bytes, str]:
+        if self._senml:
+            return self._packer.pack(self._readings(rows)), senml.CONTENT_TYPE
+        return frames.pack([(row, row.frame) for row in rows], self._names.gateway, number), frames.CONTENT_TYPE
+
+    def _readings(self, rows: list[Row]) -> Iterator[senml.Reading]:
+        known = self._entries.pop
+        for row in rows:
+            for entry in fold.entries(row, known(row.id, None)):
+                yield senml.reading(row, entry)
 
     def _base_name(self, kid: bytes) -> str:
         return f"{self.config.prefix}{self._names.site}-{self._names.boards.get(kid, kid.hex())}_"
 
-    async def _wait(self, window: deque[_Batch], wait_s: float | None) -> None:
-        """Until something was stored, a batch was answered, or the gathered batch is old enough."""
-        if window and window[0].task.done():
-            return
-        if wait_s is None:
-            await self._wake.wait()
-            return
-        tasks = [asyncio.create_task(self._wake.wait()), asyncio.create_task(self._clock.sleep(wait_s))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+    # What comes back
 
-    async def _settle(self, window: deque[_Batch]) -> None:
-        """Mark the batches at the head of the window that were acknowledged, in one transaction."""
-        rows: list[Row] = []
-        while window and window[0].task.done():
-            window[0].task.result()  # raises what the session has to handle
-            rows += window.popleft().rows
-        if not rows:
+    def _answered(self, lanes: Lanes[Row] | None, flight: _Flight, future: asyncio.Future[None]) -> None:
+        if future.cancelled():
             return
-        sent = self._tally(rows)
-        await self._stored(self._store.mark, self.config.name, rows[-1].id, sent)
-        self.acked = rows[-1].id
-        readings = {kid.hex(): n.readings for kid, n in sent.items()}
-        self._on_event("published", upstream=self.config.name, readings=sum(readings.values()), kids=readings)
+        error = future.exception()
+        if lanes is not self._lanes:
+            return  # of a connection that is gone: its rows are sent again, and counted when that is answered
+        self._flying -= 1
+        if error is None:
+            self._landed.append(flight)
+        elif self._failed is None:
+            self._failed = error
+        self._wake.set()
 
-    def _tally(self, rows: Iterable[Row]) -> dict[bytes, Tally]:
-        return tally(rows, opaque=self.config.format == "frames")
+    def _settle(self) -> None:
+        """Mark what was acknowledged since the last time."""
+        landed, account = self._landed, self.account
+        if not landed:
+            return
+        counts: Counts = {}
+        for flight in landed:
+            add(counts, flight.counts)
+        self._book.finish(account, [span for flight in landed for span in flight.spans], counts)
+        self._landed = []
+        size = sum(flight.size for flight in landed)
+        account.bytes += size
+        readings = {kid.hex(): numbers[1] for kid, numbers in counts.items()}
+        self._on_event("published", upstream=self.config.name, readings=sum(readings.values()), kids=readings, bytes=size)
 
-    async def _stored(self, work: Callable[..., Any], *args: Any) -> Any:
-        """A write that must succeed before anything else happens upstream."""
+    async def _noted(self, work: Callable[..., Any], *args: Any) -> Any:
+        """A mark that must be written before anything else happens upstream."""
         while True:
             try:
-                return await self._run(work, *args)
+                return work(*args)
             except HostError as error:
-                if error.name == "bad_store":
-                    raise
                 self._on_event("error", name=error.name)
                 await asyncio.sleep(RETRY_S)
 
 
-def tally(rows: Iterable[Row], *, opaque: bool) -> dict[bytes, Tally]:
-    """Frames and readings by kid: a reading counts once even when it is filled later.
-
-    `opaque`: frames that are not understood count too.
-    """
-    whole: Counter[bytes] = Counter()
-    readings: Counter[bytes] = Counter()
-    for row in rows:
-        whole[row.kid] += row.tag is not None and (opaque or row.kind not in (OPAQUE, SEALED))
-        readings[row.kid] += row.readings
-    return {kid: Tally(whole[kid], readings[kid]) for kid in whole}
-
-
-async def _nothing() -> None:
-    """What a batch without content waits for."""
+def look(store: Store, wanted: Read) -> tuple[list[Row], int, list[Span]]:
+    """(rows, up to which id was looked, ids of it that no row has or will have): what `Lanes.came` wants to know."""
+    dated = not store.read("SELECT 1 FROM uplink WHERE boot IS NOT NULL LIMIT 1")  # first: a date may come between
+    find = store.alarms if wanted.lane == ALARM else store.rows
+    rows: list[Row] = []
+    for first, last in wanted.spans:
+        rows += find(first - 1, last + 1, wanted.limit - len(rows))
+        if len(rows) >= wanted.limit:
+            break
+    upto = rows[-1].id if len(rows) >= wanted.limit else wanted.spans[-1][1]
+    void: list[Span] = []
+    if dated and wanted.lane != ALARM:
+        there = intervals(rows)
+        for first, last in wanted.spans:
+            void += there.gaps(first - 1, min(last, upto) + 1)
+    return rows, upto, void

@@ -322,6 +322,15 @@ def counts(files):
         books.close()
 
 
+def balance(files, upstream="senml", frames=False):
+    """What became of everything that an upstream's gateway accepted; it must add up at any moment."""
+    books = Books(files.store)
+    try:
+        found = books.balance(upstream, frames=frames)
+    finally:
+        books.close()
+    assert found.accepted == found.forwarded + found.queued + found.dropped, found
+    return found
 
 
 def fresh_folder():

@@ -124,6 +124,8 @@ def _operations(file, folder):
             yield Operation("sync", path, 0, b"")
         elif name == "ftruncate" and inside:
             yield Operation("ftruncate", path, int(arguments.rsplit(", ", 1)[1]), b"")
+        elif name == "fallocate" and inside:  # of files that are new
+            yield Operation("ftruncate", path, sum(map(int, arguments.split(", ")[-2:])), b"")
         elif name == "pwrite64" and inside:
             yield Operation("write", path, int(arguments.rsplit(", ", 1)[1]), data[: int(result)])
         elif name == "write" and inside:

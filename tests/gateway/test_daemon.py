@@ -199,6 +199,7 @@ def test_death_at_a_moment_of_the_store(tmp_path, bridge, broker, listener, star
             bridge.hears(desk.frame(1, piv, {3: piv % 100}))
         time.sleep(0.01)
     assert daemon.wait() == -signal.SIGKILL
+    desk.balance(files)
     life = start(files)
     bridge.hears(desk.frame(1, piv + 1, {3: 1}))
     desk.until(lambda: bridge.handled and bridge.handled[-1] == piv + 1)
@@ -237,6 +238,7 @@ def test_killed_at_any_moment(tmp_path, bridge, broker, listener, start):
                 duplicates += 1
             time.sleep(rng.choice((0, 0.001, 0.004)))
         daemon.kill()
+        desk.balance(files)
     last = start(files)
     desk.until(lambda: not bridge.waiting)
     want = {desk.name(n, p) for n in piv for p in range(1, piv[n] + 1)}

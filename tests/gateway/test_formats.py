@@ -13,7 +13,7 @@ from firmware.wire.quantities import ALARM
 from gateway import fold
 from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT, Row
 from gateway.upstream import frames, senml
-from gateway.upstream.pump import tally
+from gateway.upstream.account import Account, tally
 from gateway.values import named, primary
 
 # RFC 8428 section 12.1 (and 8798), as far as the table of quantities uses them.
@@ -181,8 +181,8 @@ def test_an_opaque_frame_is_nothing_in_senml_and_whole_in_frames():
         1, "poste", 12,
         [[1_800_000_000_200, b"frame 7", -101, -22, "bridge"], [1_800_000_000_200, b"frame 8", -101, -22, "bridge"]],
     ]  # fmt: skip
-    assert tally(rows, opaque=False) == {b"\0\1": (1, 1)}
-    assert tally(rows, opaque=True) == {b"\0\1": (2, 1)}
+    assert tally(Account("senml", False), rows) == {b"\0\1": [1, 1, 0, 0]}
+    assert tally(Account("frames", True), rows) == {b"\0\1": [2, 1, 0, 0]}
 
 
 @given(st.integers(-(2**40), 2**40), st.sampled_from([row[7] for row in BY_KEY.values() if row[7] > 1]))

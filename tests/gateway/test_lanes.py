@@ -47,7 +47,7 @@ class World:
     def store(self, rows):
         self.disk |= {row.id: row for row in rows}
         self.came_s |= {row.id: self.now_s for row in rows}
-        self.lanes.offer(rows, self.now_s)
+        self.lanes.offer([row for row in rows if row.boot is None], self.now_s)
 
     def hear(self, n, urgent=(), take=1, boot=None):
         begin = self.newest + 1
@@ -216,10 +216,19 @@ def test_rows_without_a_date_wait_for_it():
     world.all_leave()
     assert (world.ids(BACKLOG), world.ids(LIVE), world.ids(ALARM)) == ([1, 2, 3], [7, 8], [])
     world.disk |= {n: world.disk[n]._replace(boot=None) for n in (4, 5, 6)}
-    world.lanes.again()
+    world.lanes.again(world.newest)
     world.left.clear()
     world.all_leave()
     assert world.left == [(ALARM, [6]), (BACKLOG, [4, 5])]
+
+
+def test_rows_that_are_backlog_already_are_no_news():
+    """Stored before the connection, told after it."""
+    world = World(Rules(batch=2), old(4))
+    world.lanes.offer([*world.disk.values()], 0.0)
+    world.hear(2)
+    world.all_leave()
+    assert (world.ids(BACKLOG), world.ids(LIVE)) == ([1, 2, 3, 4], [5, 6])
 
 
 def test_strict_is_one_lane_behind_the_alarms():

@@ -17,7 +17,7 @@ from gateway import fold
 from gateway.books import Books
 from gateway.errors import HostError
 from gateway.migrate import SCHEMA
-from gateway.store import Group, Store, Tally
+from gateway.store import Group, Store
 from gateway.uplink import FILLS, PLAIN, REPEAT
 
 EVER = 2**63 - 1
@@ -98,9 +98,8 @@ def test_a_full_store_can_still_be_emptied(tmp_path):
             _fill(store, range(n + 1, n + 101))
             n += 100
     assert len(store.rows(0, EVER, 10_000)) == n
-    kids = {i.to_bytes(2, "big"): Tally(1, 1) for i in range(300)}
-    assert store.hand("senml", n, kids) == 1
-    store.mark("senml", n, kids)
+    kids = [(i.to_bytes(2, "big"),) for i in range(300)]
+    store.within(lambda db: db.executemany("INSERT INTO delivery VALUES ('senml', ?, 1, 1, 0, 0)", kids), "marked")
     assert store.prune([(1, n)], None, limit=n) == n - 1
     _fill(store, range(n + 1, n + 101))
     assert (tmp_path / "store.db").stat().st_size < 0.55e6
@@ -110,8 +109,6 @@ def test_ids_never_come_back(tmp_path):
     """Whatever is pruned, a new reading stands behind every cursor."""
     store = Store(tmp_path / "store.db")
     _fill(store, [1, 2, 3])
-    store.hand("senml", 3, {})
-    store.mark("senml", 3, {})
     assert store.prune([(1, 3)], None) == 2
     assert store.prune([(1, 3)], None) == 0
     store.close()
@@ -129,20 +126,12 @@ def test_only_what_is_acknowledged_and_old_is_pruned(tmp_path):
     assert [row.piv for row in store.rows(0, EVER, 99)] == [7, 8, 9, 10]
 
 
-def test_cursors_and_what_was_handed_over_twice(tmp_path):
+def test_the_counts_of_two_upstreams(tmp_path):
     store = Store(tmp_path / "store.db")
-    assert store.cursor("senml") == (0, 0)
-    assert store.hand("senml", 5, {}) == 1
-    assert store.cursor("senml") == (5, 0)
-    assert store.hand("senml", 3, {b"\0\1": Tally(2, 3)}) == 2
-    assert store.cursor("senml") == (5, 0)
-    store.mark("senml", 3, {b"\0\1": Tally(2, 3)})
-    store.mark("senml", 5, {b"\0\1": Tally(1, 1), b"\0\2": Tally(1, 1)})
-    assert store.cursor("senml") == (5, 5)
-    assert store.cursor("frames") == (0, 0)
     store.write(Group(counts={"auth": 2}))
     store.write(Group(counts={"auth": 1, "kid": 1}))
     store._db.execute("INSERT INTO context VALUES (x'0001', x'00', x'', 1, 2, 3, 4, 0)")
+    store._db.execute("INSERT INTO delivery VALUES ('senml', x'0001', 3, 4, 2, 3)")
     books = Books(tmp_path / "store.db")
     assert books.counters() == {"auth": 3, "kid": 1}
     assert books.counts() == {"0001": (3, 1, 2, 3, 4, 3, 4, 2, 3)}

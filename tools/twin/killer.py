@@ -1,6 +1,6 @@
 """The daemon, dying by its own hand: `python -m tools.twin.killer POINT:N run ...` is `kill -9` at the N-th POINT.
 
-The product has no fail-points; this wraps the store's moments from outside, in the twin's child process alone.
+The product has no fail-points; this wraps the moments of store and marks from outside, in the twin's child process alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Moments of the store: inside a transaction, before its commit, and just after it.
+# Moments of every life: inside the transaction of the store, before its commit, and just after it; and around each mark.
 POINTS = {
     "heard": "in the transaction that stores what was heard",
     "heard-done": "stored, and the bridge not yet told",
-    "handed-done": "a batch is noted as handed over, and not yet given to the broker",
-    "sent": "the broker has acknowledged, and the transaction that marks it is open",
-    "sent-done": "marked, and not yet known to the batcher",
+    "handed-done": "a batch is marked as handed over, and not yet given to the broker",
+    "sent": "the broker has acknowledged, and nothing says so yet",
+    "sent-done": "marked as acknowledged, and nobody knows it yet",
+}
+# Moments that come at the beginning, at the end and once a minute.
+FOLDS = {
+    "marked": "in the transaction that moves the marks into the tables",
+    "marked-done": "they are in the tables, and their file is still there",
 }
 # Moments of a controller, which come only where a board asks.
 ANSWERS = {
@@ -48,6 +53,9 @@ def arm(where: str, n: int) -> None:
     if where in ANSWERS:
         _arm_answers(where, _deadly(where, n))
         return
+    if where in ("handed-done", "sent", "sent-done"):
+        _arm_marks(_deadly(where, n))
+        return
     original = store.Store.__init__
 
     @functools.wraps(original)
@@ -55,6 +63,25 @@ def arm(where: str, n: int) -> None:
         original(self, path, max_mb, _deadly(where, n))
 
     store.Store.__init__ = patched  # type: ignore[method-assign]
+
+
+def _arm_marks(point: Callable[[str], None]) -> None:
+    from gateway.upstream.ledger import Ledger  # noqa: PLC0415
+
+    hand, finish = Ledger.hand, Ledger.finish
+
+    def handed(self: Ledger, *args: Any) -> list[int]:
+        found = hand(self, *args)
+        point("handed-done")
+        return found
+
+    def finished(self: Ledger, *args: Any) -> None:
+        point("sent")
+        finish(self, *args)
+        point("sent-done")
+
+    Ledger.hand = handed  # type: ignore[assignment, method-assign]
+    Ledger.finish = finished  # type: ignore[assignment, method-assign]
 
 
 def _arm_answers(where: str, point: Callable[[str], None]) -> None:
@@ -80,8 +107,8 @@ def _arm_answers(where: str, point: Callable[[str], None]) -> None:
 def main() -> None:
     """Arm, then become the daemon."""
     where, _, n = sys.argv.pop(1).partition(":")
-    if where not in POINTS | ANSWERS:
-        sys.exit(f"unknown moment {where}; known: {', '.join(POINTS | ANSWERS)}")
+    if where not in POINTS | FOLDS | ANSWERS:
+        sys.exit(f"unknown moment {where}; known: {', '.join(POINTS | FOLDS | ANSWERS)}")
     arm(where, int(n))
     from gateway.command import main as daemon  # noqa: PLC0415
 
