@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import cbor2
 
-from firmware.wire.frame import TAG_LEN
+from firmware.wire.frame import HOP_LEN, TAG_LEN
 from firmware.wire.host.payload import REPEAT as REPEATED
 from firmware.wire.host.receiver import Context
 from firmware.wire.host.window import WIDTH, Window
@@ -164,7 +164,13 @@ def frame(row: Row, keys: Keys | None) -> bytes | None:
         return row.frame
     if row.tag is None or row.payload is None or keys is None:
         return None
-    made: bytes = seal(keys, row.piv, row.payload, hop=len(row.tag) > TAG_LEN)
+    hop = len(row.tag) > TAG_LEN
+    made: bytes
+    if hop and not keys.k_hop:  # a reader need not hold it: then the hop tag is as it came, and the seal proves the rest
+        keys = Keys(keys.kid, k_up=keys.k_up, iv=keys.iv, k_hop=bytes(16))
+        made = seal(keys, row.piv, row.payload, hop=True)[:-HOP_LEN] + row.tag[TAG_LEN:]
+    else:
+        made = seal(keys, row.piv, row.payload, hop=hop)
     return made if made.endswith(row.tag) else None
 
 
