@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 log = logging.getLogger("gateway.alarms")
@@ -67,10 +67,6 @@ class Alarms:
 
     def __init__(self, boards: Mapping[bytes, str], rows: Iterable[Row] = ()) -> None:
         self._boards = boards
-        self.load(rows)
-
-    def load(self, rows: Iterable[Row]) -> None:
-        """Become what is on disk; what was not drained is forgotten."""
         self._alarms: dict[Key, _Alarm] = {}
         self._changed: set[Key] = set()
         self._events: list[Event] = []
@@ -113,11 +109,11 @@ class Alarms:
                 self._move(name, kid, CLEARED)
 
     def adopt(self, rows: Iterable[Row]) -> None:
-        """The table as it is on disk, where somebody may have cleared what is raised here."""
+        """The table as it is on disk, where somebody may have cleared what is raised here and has not come again since."""
         for row in rows:
-            alarm = self._alarms.get((row.name, row.kid))
-            if alarm and alarm.state == RAISED and row.state == CLEARED and (row.name, row.kid) not in self._changed:
-                self._move(row.name, row.kid, CLEARED)
+            key = row.name, row.kid
+            if row.state == CLEARED and key in self._alarms and self._row(key) == row._replace(state=RAISED):
+                self._move(*key, CLEARED)
 
     def drain(self) -> tuple[list[Row], list[Event]]:
         """What changed since the last call: rows for the table, and events to say once they are on disk."""
@@ -155,9 +151,9 @@ def write(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     db.executemany("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?)", rows)
 
 
-def read(db: sqlite3.Connection) -> list[Row]:
-    """The whole table: at most a row a name and key id."""
-    return [Row._make(row) for row in db.execute("SELECT name, kid, since_ms, last_ms, n, state FROM alarm ORDER BY name, kid")]
+def read(ask: Callable[[str], Iterable[tuple[Any, ...]]]) -> list[Row]:
+    """The whole table, at most a row a name and key id; `ask` gives the rows of a query."""
+    return [Row._make(row) for row in ask("SELECT name, kid, since_ms, last_ms, n, state FROM alarm ORDER BY name, kid")]
 
 
 def clear(db: sqlite3.Connection, name: str, kid: bytes | None = None) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
+from gateway import alarm_command, keys
 from gateway import config as configuration
 from gateway import inventory as fleet
-from gateway import keys
 from gateway.clock import Clock, FileClock, SystemClock
 from gateway.config import DOCUMENTATION_PREFIX, Config
 from gateway.daemon import Daemon, check
@@ -83,6 +83,15 @@ def check_files(config: Path) -> None:
         for mute in sorted(keys.kid.hex() for keys in held.values() if not keys.k_dn):
             click.echo(f"warning: no key to answer key id {mute} with: export the keys of a controller", err=True)
     click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")
+
+
+@gateway.command("alarms")
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, past alarms too.")
+@click.option("--clear", default="", metavar="NAME[/KEY-ID]", help="You have seen to it: it is raised again when it comes again.")
+def show_alarms(config: Path, as_json: bool, clear: str) -> None:
+    """Say which alarms are raised, of which board and since when."""
+    alarm_command.show(config, as_json, clear)
 
 
 def main() -> None:
