@@ -30,6 +30,7 @@ from gateway.store import Store
 from gateway.upkeep import Upkeep
 from gateway.upstream.pump import Names
 from gateway.upstream.upstreams import Upstreams
+from gateway.watch import Watch
 
 log = logging.getLogger("gateway")
 
@@ -102,7 +103,11 @@ class Daemon:
         kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
-        receiver = Receiver(self._store, kids, self._sources, boot, events is not None, controller=self._control)
+        families = [[bytes.fromhex(kid) for kid in b.kids] for b in inventory.boards.values() if b.site == site]
+        receiver = Receiver(
+            self._store, kids, self._sources, boot, events is not None, controller=self._control, role=role,
+            watch=Watch(self._store, boards, families, config.gateway.old_key_days), per_min=config.gateway.unproven_per_min,
+        )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
         self._upstreams = Upstreams(

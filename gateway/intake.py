@@ -132,6 +132,10 @@ class Intake:
         self._seal(dirt=True, folded=folded)
         return await self._commit()
 
+    def tick(self) -> None:
+        """Now and then: what is over, and what is retired."""
+        self._receiver.tick(self._clock.unix())
+
     async def flush(self) -> None:
         """Write what was counted, if no group is there to take it along."""
         if self._since_s is None and not self._sealed:

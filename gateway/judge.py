@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +21,12 @@ from gateway.quick import Entries
 from gateway.store import Group
 from gateway.uplink import OPAQUE, REPEAT, Row
 from gateway.values import named
+from gateway.watch import Watch
 
 log = logging.getLogger("gateway.receive")
 
 Event = dict[str, Any]
 
-_QUIET_S = 60.0  # between two log lines of the same alarm; every one is counted
 KINDS = ("direct", "fills", "repeat")
 
 
@@ -52,6 +53,7 @@ class Gathered:
 
     kids, links: whose row is written, because its state is no fold of `uplink` any more. urgent: nobody may wait for it.
     openings: how often each port had been opened when its last item was judged. asked: what the controller decides.
+    noted: work for the same transaction, of what `alarms` says.
     """
 
     group: Group = field(default_factory=Group)
@@ -61,6 +63,8 @@ class Gathered:
     urgent: bool = False
     openings: dict[Source, int] = field(default_factory=dict)
     asked: Asked | None = None
+    noted: Callable[[sqlite3.Connection], None] | None = None
+    alarms: list[Event] = field(default_factory=list)
 
     def event(self, kind: str, **fields: Any) -> None:
         self.taken.events.append({"ev": kind, **fields})
@@ -69,27 +73,35 @@ class Gathered:
 class Judge:
     """Holds the key contexts (kid -> Kid). `events`: also make events. `controller`: hears what asks, where there is one.
 
-    ahead_ms: unix minus monotonic time; None while the clock is not set.
+    `watch`: hears what may become an alarm, and knows the key ids that are retired.
+
+    ahead_ms: unix minus monotonic time; now_ms: unix time now. Both None while the clock is not set.
     """
 
-    def __init__(self, kids: dict[bytes, Kid], events: bool, controller: Controller | None) -> None:
+    def __init__(self, kids: dict[bytes, Kid], events: bool, controller: Controller | None, watch: Watch) -> None:
         self.kids = kids
         self.ahead_ms: int | None = None
+        self.now_ms: int | None = None
         self._want_events = events
         self._controller = controller
-        self._quiet_until_s: dict[str, float] = {}
+        self._watch = watch
 
     def frame(  # noqa: PLR0917 - a message's parts
         self, into: Gathered, source: Source, mono_s: float, frame: bytes,
         rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
-    ) -> Kid | None:  # fmt: skip
-        """One frame whose reception ended at `mono_s`, on the board's clock at `t_ms`. Whose it is, when it is accepted."""
+    ) -> Kid | bool:  # fmt: skip
+        """One frame whose reception ended at `mono_s`, on the board's clock at `t_ms`. Whose window it moved; True: accepted, and
+        it moved none; False: refused.
+        """
         try:
             accepted = authenticate(self.kids, frame)
         except WireError as refused:
             self._refused(into, source, frame, refused.name)
-            return None
+            return False
         kid: Kid = accepted.context
+        if self._watch.retired(kid.keys.kid):
+            self._refused(into, source, frame, "retired")
+            return False
         piv: int = accepted.frame.piv
         undated = self.ahead_ms is None
         unix_ms = heard_ms = int(mono_s * 1000) + (self.ahead_ms or 0)
@@ -148,30 +160,20 @@ class Judge:
             )
 
     def _refused(self, into: Gathered, source: Source, frame: bytes, name: str) -> None:
-        """Count a frame by its error; only a duplicate is surely what its kid says."""
+        """Count a frame by its error; only a duplicate is surely what its kid says, and only our kids are told apart."""
+        kid_bytes = frame[1:5] if frame[:1] and frame[0] & 0x08 else frame[1:3]
         if name == "duplicate":
-            kid = self.kids[frame[1:5] if frame[0] & 0x08 else frame[1:3]]
+            kid = self.kids[kid_bytes]
             kid.duplicates += 1
             into.kids.add(kid)
             if self._want_events:
                 into.event("duplicate", board=kid.board, kid=kid.keys.kid.hex())
             return
         into.group.count(name)
-        if name == "reuse":
-            self._alarm(name, "an authentic frame under a counter that was used: is a board cloned? %s", frame.hex())
-        elif name == "old":
-            self._alarm(name, "an authentic frame from below the window: has a board lost its counter? %s", frame.hex())
-        else:
-            log.debug("%s: %s: %s", source.board, name, frame.hex())
+        self._watch.note(name, kid_bytes, self.now_ms)
+        log.debug("%s: %s: %s", source.board, name, frame.hex())
         if self._want_events:
             into.event("error", name=name, board=source.board, frame=frame.hex())
-
-    def _alarm(self, name: str, text: str, detail: str) -> None:
-        """Log it, but not a flood of it."""
-        now_s = time.monotonic()
-        if now_s >= self._quiet_until_s.get(name, 0.0):
-            self._quiet_until_s[name] = now_s + _QUIET_S
-            log.error(text, detail)
 
     def _device_error(self, into: Gathered, kid: Kid, code: int) -> None:
         name = DEVICE_ERRORS.get(code, f"device_{code}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import cbor2
@@ -18,13 +19,16 @@ from firmware.wire.errors import WireError
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from firmware.wire.link import HEARD, HELLO, SENT, parse
 from gateway import fold
+from gateway.alarms import tell
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.downlink import Asked, Controller
 from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Judge, Taken
 from gateway.store import Group, Store
+from gateway.street import BLIND, Blind
 from gateway.uplink import Row
+from gateway.watch import Watch
 
 log = logging.getLogger("gateway.receive")
 
@@ -42,19 +46,23 @@ _BOOT = Row._fields.index("boot") - 1  # in a row without id
 
 class Receiver:
     """Holds the key contexts (kid -> Kid) and the sources; the store holds their truth. `events`: also make events.
-    `controller`: answers, where this gateway may.
+    `controller`: answers, where this gateway may. `watch`: alarms and retired key ids. `role`: relay and street pass frames on
+    unread, those that nothing proves at `per_min` a line.
     """
 
     def __init__(
         self, store: Store, kids: Iterable[Kid], sources: Iterable[Source], boot: str, events: bool = False, *,
-        controller: Controller | None = None,
+        controller: Controller | None = None, watch: Watch | None = None, role: str = "reader", per_min: int = 240,
     ) -> None:  # fmt: skip
         self.kids: dict[bytes, Kid] = {kid.keys.kid: kid for kid in kids}
         self._sources = tuple(sources)
         self._store = store
         self._boot = boot
         self._controller = controller
-        self._judge = Judge(self.kids, events, controller)
+        self._watch = watch or Watch(store, {kid.keys.kid: kid.board for kid in self.kids.values()})
+        self._judge = Judge(self.kids, events, controller, self._watch)
+        if role in BLIND:
+            self._judge = Blind(role, self.kids, events, self._watch, per_min)
         self._want_events = events
         self._counts: dict[str, int] = {}  # dirt, which waits for company
         self._before: dict[Source, tuple[Any, ...]] = {}
@@ -83,6 +91,7 @@ class Receiver:
         """Judge and date what came in; it joins the group that is being gathered."""
         known = unix_s >= EARLIEST_UNIX_S
         self._judge.ahead_ms = round((unix_s - mono_s) * 1000) if known else None
+        self._judge.now_ms = round(unix_s * 1000) if known else None
         if not known:
             self._gathered.group.boot = self._boot
         for source, at_s, proto, body in items:
@@ -94,6 +103,11 @@ class Receiver:
                 source.opened()
             elif proto == COUNT:
                 self._gathered.group.count(body.decode())
+
+    def tick(self, unix_s: float) -> None:
+        """Now and then: alarms that are over, key ids that are retired. It is written in company, or by `seal(dirt=True)`."""
+        if unix_s >= EARLIEST_UNIX_S:
+            self._watch.tick(lambda kid: kid in self.kids and self.kids[kid].stored > 0, round(unix_s * 1000))
 
     def count(self, name: str) -> None:
         """Count what happened; it is written in company."""
@@ -131,7 +145,8 @@ class Receiver:
         for kid in gathered.kids:
             self._changed.pop(kid.keys.kid, None)
         group.links |= {source.board: source.numbering.pack() for source in gathered.links}
-        if self._counts and (dirt or group or gathered.asked):
+        gathered.noted, gathered.alarms = self._watch.drain()
+        if self._counts and (dirt or group or gathered.asked or gathered.noted):
             for name, n in self._counts.items():
                 group.count(name, n)
             self._counts = {}
@@ -171,10 +186,16 @@ class Receiver:
         Raises HostError (disk_full, disk_error, bad_store); then nothing has happened and the same group may come again.
         """
         group, taken, control = gathered.group, gathered.taken, self._controller
+        decide = None
         if gathered.asked and control:
-            group.also = self._deciding(gathered.asked, group, control, unix_s, mono_s)
+            decide = self._deciding(gathered.asked, group, control, unix_s, mono_s)
+        works = [work for work in (gathered.noted, decide) if work]
+        group.also = partial(_each, works) if works else None
         ids = self._store.write(group) if group else range(0)
         taken.stored = len(ids)
+        tell(gathered.alarms)
+        if self._want_events:
+            taken.events += gathered.alarms
         if group.boot is None:
             taken.rows = [Row._make((number, *row)) for number, row in zip(ids, group.rows, strict=True)]
         else:
@@ -261,11 +282,15 @@ class Receiver:
         self, source: Source, mono_s: float, frame: bytes,
         rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
     ) -> bool:  # fmt: skip
-        kid = self._judge.frame(self._gathered, source, mono_s, frame, rssi_dbm, snr_x4, t_ms, seq)
-        if kid is None:
-            return False
-        self._changed[kid.keys.kid] = kid
-        return True
+        moved = self._judge.frame(self._gathered, source, mono_s, frame, rssi_dbm, snr_x4, t_ms, seq)
+        if isinstance(moved, Kid):
+            self._changed[moved.keys.kid] = moved
+        return bool(moved)
+
+
+def _each(works: Iterable[Callable[[sqlite3.Connection], None]], db: sqlite3.Connection) -> None:
+    for work in works:
+        work(db)
 
 
 def _whole(value: object) -> bool:

@@ -6,10 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from firmware.wire.errors import WireError
-from firmware.wire.frame import Frame
+from firmware.wire.frame import TAG_LEN, Frame
 from firmware.wire.host.receiver import Context, authenticate
+from gateway import fold
 from gateway.config import Config
 from gateway.errors import Fault
+from gateway.fold import Kid
+from gateway.ingress.source import Source
+from gateway.judge import Gathered, Judge
+from gateway.uplink import SEALED
+from gateway.watch import Watch
 
 BLIND = ("relay", "street")
 
@@ -81,6 +87,40 @@ class Sieve:
             raise WireError("rate")
         return Passed(frame, None, doubt)
 
-    def again(self) -> None:
-        """What was judged did not reach the disk and is judged again: it is not charged for twice."""
-        self._buckets.clear()
+
+class Blind(Judge):
+    """The judge of a relay or a street gateway: the frames that pass are stored as they came, for the keys further up."""
+
+    def __init__(self, role: str, kids: dict[bytes, Kid], events: bool, watch: Watch, per_min: int) -> None:
+        super().__init__(kids, events, None, watch)
+        self._sieve = Sieve(role, kids, per_min)
+
+    def frame(  # noqa: PLR0917 - a message's parts
+        self, into: Gathered, source: Source, mono_s: float, frame: bytes,
+        rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
+    ) -> Kid | bool:  # fmt: skip
+        """As of Judge. A row of a relay has no key id: whoever sends could invent them without end."""
+        try:
+            passed = self._sieve.judge(frame, source.board, mono_s)
+        except WireError as refused:
+            self._refused(into, source, frame, refused.name)
+            return False
+        sealed = passed.frame
+        kid = self.kids.get(sealed.kid)
+        proven = passed.context is not None
+        if passed.doubt:
+            into.group.count(passed.doubt)
+            self._watch.note(passed.doubt, sealed.kid, self.now_ms)
+        if kid is not None and proven:
+            fold.apply(kid, sealed.piv, sealed.tag, SEALED, 0, 0)
+        row = (
+            kid.keys.kid if kid else b"", sealed.piv, SEALED, 0, False, int(mono_s * 1000) + (self.ahead_ms or 0), 0,
+            self.ahead_ms is None or None, rssi_dbm, snr_x4, source.board, None if seq is None else seq & 0xFFFFFFFF, None,
+            frame[sealed.end - TAG_LEN :], frame,
+        )  # fmt: skip
+        into.group.rows.append(row)
+        into.taken.entries.append([])
+        if self._want_events:
+            board = kid.board if kid else ""
+            into.event("passed", board=board, kid=sealed.kid.hex(), piv=sealed.piv, doubt=passed.doubt, proven=proven)
+        return kid if kid is not None and proven else True

@@ -36,6 +36,7 @@ class Upkeep:
 
     async def run(self, intake: Intake) -> None:
         """Until cancelled. HostError bad_store ends it."""
+        intake.tick()  # what is retired was so before the first frame
         pruned_s = asked_s = folded_s = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(TICK_S)
@@ -43,6 +44,7 @@ class Upkeep:
             if now_s - asked_s >= HELLO_S:
                 asked_s = now_s
                 _ask_again(intake)
+            intake.tick()
             await intake.flush()
             if now_s - folded_s >= FOLD_S:
                 folded_s = now_s

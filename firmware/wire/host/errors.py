@@ -11,9 +11,10 @@ _WORDS = CODES.split()
 DEVICE_ERRORS = {int(_WORDS[i]): _WORDS[i + 1] for i in range(0, len(_WORDS), 2)}
 
 # Why a frame is not accepted, in the order of the receiver's checks (firmware/wire/README.md, section 1, Receiver), then the
-# board's own `stale`. `rate` is a gateway's own rule; `cbor` and `value` judge the payload of a frame that is authentic.
+# board's own `stale`. `rate` and `retired` are a gateway's own rules; `cbor` and `value` judge the payload of a frame that is
+# authentic.
 FRAME_ERRORS = (
-    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "rate", "auth", "reuse", "old",
+    "short", "long", "version", "format", "kid", "dir", "duplicate", "hop", "rate", "auth", "reuse", "old", "retired",
     "cbor", "value", "stale",
 )  # fmt: skip
 

@@ -1,0 +1,247 @@
+"""Roles and rotation in the real daemon: what passes, byte by byte; what a thief finds; old key ids; floods."""
+
+import json
+import mmap
+import random
+import time
+
+import cbor2
+import gatedesk as desk
+import pytest
+from click.testing import CliRunner
+
+from firmware.wire import cbor, frame, seal
+from gateway import clock, command
+from gateway.alarms import DAY_MS
+from gateway.keys import MAY_HOLD
+
+NOW_S = 1_800_000_000.0
+DAY_S = DAY_MS / 1000
+
+
+def _files(folder, bridge, broker, role, gateway=""):
+    """Files of a gateway of a role, with the keys for it, that publishes frames."""
+    files = desk.Files(folder, {"bridge": bridge.path}, broker, 'format = "frames"\nbatch_age_s = 0.1', gateway)
+    files.role = role
+    files.text = files.text.replace('name = "poste"', f'name = "poste-{role}"')
+    files.keys = {kid: {name: getattr(desk.keys(int(kid, 16)), name).hex() for name in MAY_HOLD[role]} for kid in files.keys}
+    files.write()
+    boards = folder / "boards.yaml"
+    boards.write_text(boards.read_text().replace("poste:", f"poste-{role}:").replace(": poste,", f": poste-{role},"))
+    if role == "relay":
+        (folder / "keys.json").unlink()
+    return files
+
+
+def _frames(listener, role):
+    """Every frame that the gateway of a role published, in the order of arrival."""
+    packs = [cbor2.loads(m.payload) for m in listener.messages if str(m.topic) == f"jourdain/{desk.SITE}/poste-{role}/frames"]
+    assert all(pack[:2] == [1, f"poste-{role}"] for pack in packs)
+    return [entry for pack in packs for entry in pack[3]]
+
+
+def _tagged(n, piv, payload):
+    return seal.seal(desk.keys(n), piv, cbor.dumps(payload), hop=True)
+
+
+def _forge(buf):
+    return buf[:-1] + bytes((buf[-1] ^ 1,))
+
+
+def test_a_street_gateway_passes_on_what_is_genuine_once_and_byte_by_byte(tmp_path, bridge, broker, listener, start):
+    """Killed in between; the copies on air, the forged and the strangers' frames stay behind."""
+    files = _files(tmp_path, bridge, broker, "street")
+    want = []
+    for life in range(3):
+        daemon = start(files)
+        for piv in range(1 + 10 * life, 11 + 10 * life):
+            whole = _tagged(1 + piv % 4, piv, {3: piv})
+            want.append(whole)
+            for heard in (_forge(whole), whole, whole, _tagged(9, piv, {3: 1})):
+                bridge.hears(heard)
+        if life < 2:
+            desk.until(lambda: len(bridge.waiting) < 20)
+            daemon.kill()
+    desk.until(lambda: not bridge.waiting)
+    desk.until(lambda: {entry[1] for entry in _frames(listener, "street")} == set(want))
+    bare = desk.frame(1, 100, {3: 1})
+    bridge.hears(bare)
+    desk.until(lambda: _frames(listener, "street")[-1][1] == bare)
+    assert daemon.stop() == 0
+    came = _frames(listener, "street")
+    assert [entry[2:] for entry in came] == [[-101, 22, "bridge"]] * len(came)
+    counts, counters = desk.counts(files)
+    assert counters["hop"] == counters["kid"] == 30
+    assert [c.stored for c in counts.values()] == [7, 8, 8, 7]
+    assert sum(c.duplicates for c in counts.values()) == 30
+
+
+def test_a_relay_needs_no_keys_and_judges_the_form_alone(tmp_path, bridge, broker, listener, start):
+    files = _files(tmp_path, bridge, broker, "relay", "unproven_per_min = 5")
+    daemon = start(files)
+    want = [_tagged(1, 1, {3: 5}), desk.frame(9, 7, {3: 6}), _tagged(1, 1, {3: 5}), _forge(desk.frame(2, 1, {3: 1}))]
+    for heard in (*want[:2], b"", b"AT+OK\r\n", b"\x80" + bytes(20), *want[2:]):
+        bridge.hears(heard)
+    desk.until(lambda: [entry[1] for entry in _frames(listener, "relay")] == want)
+    rng = random.Random(1)
+    strangers = [b"\x8a" + rng.randbytes(4) + b"\x01" + rng.randbytes(20) for _ in range(30)]
+    for heard in strangers:
+        bridge.hears(heard)
+    desk.until(lambda: not bridge.waiting)
+    assert daemon.stop() == 0
+    counts, counters = desk.counts(files)
+    assert counts == {}, "no key id that somebody invents is kept"
+    assert counters["short"] == 1
+    assert counters["version"] + counters["format"] == 2
+    assert counters["rate"] == 29
+
+
+@pytest.mark.parametrize("role", MAY_HOLD)
+def test_what_a_thief_finds(tmp_path, bridge, broker, start, role):
+    """All bytes that a gateway of a role leaves on its disk, while a frame waits there: only its own role's keys."""
+    files = _files(tmp_path, bridge, "mqtt://127.0.0.1:1", role)
+    if role in ("reader", "controller"):
+        files.config.write_text(files.config.read_text().replace('format = "frames"', 'format = "senml"'))
+    daemon = start(files)
+    payload = cbor.dumps({3: 5, 17: 4_000_000_000})
+    bridge.hears(seal.seal(desk.keys(1), 1, payload, hop=True))
+    desk.until(lambda: not bridge.waiting)
+    daemon.kill()
+    found = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()) if path.is_file())
+    whole = desk.keys(1)
+    for name in ("k_up", "iv", "k_hop", "k_dn"):
+        key = getattr(whole, name)
+        assert (key.hex().encode() in found) == (name in MAY_HOLD[role]), name
+        assert key not in found
+    assert desk.secret(1).hex().encode() not in found
+    assert desk.secret(1) not in found
+    assert (payload in found) == (role in ("reader", "controller"))
+
+
+class Time:
+    """The daemon's clock in a file."""
+
+    def __init__(self, folder):
+        self.path = folder / "clock"
+        self.path.write_bytes(bytes(16))
+        with self.path.open("r+b") as file:
+            self._buffer = mmap.mmap(file.fileno(), 16)
+        self.now_s = NOW_S
+        self.to(NOW_S)
+
+    def to(self, now_s):
+        clock.write_pair(self._buffer, now_s, 1000 + now_s - NOW_S)
+
+
+def _alarms(files, *words):
+    line = ["alarms", "--config", str(files.config), "--json", *words]
+    done = CliRunner().invoke(command.gateway, line, catch_exceptions=False)
+    return [(a["name"], a["kid"], a["state"]) for a in json.loads(done.stdout)["alarms"]]
+
+
+@pytest.mark.produces("retired")
+def test_rotation(tmp_path, bridge, broker, listener, start):
+    """Both key ids are good; the old one is retired some days after the new one was heard, and not before that."""
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, broker, gateway="old_key_days = 30").rotate().write()
+    time_ = Time(tmp_path)
+    daemon = start(files, "--clock", str(time_.path))
+
+    def hears(n, piv):
+        bridge.hears(desk.frame(n, piv, {3: piv}))
+        desk.until(lambda: not bridge.waiting)
+
+    hears(1, 1)
+    time_.to(NOW_S + 400 * DAY_S)
+    hears(1, 2)
+    hears(17, 1)  # the board was visited
+    hears(1, 3)
+    hears(2, 1)
+    desk.until(lambda: daemon.said("stored", kid="0011"))
+    time.sleep(1.2)  # housekeeping has seen it
+    daemon.kill()
+    time_.to(NOW_S + 429 * DAY_S)
+    daemon = start(files, "--clock", str(time_.path))
+    hears(1, 4)
+    time_.to(NOW_S + 430.1 * DAY_S)
+    daemon_saw = len(daemon.events)
+    piv = 4
+    while not daemon.said("alarm", name="retired"):
+        piv += 1
+        hears(1, piv)
+    hears(17, 2)
+    hears(2, 2)  # its new key id was never heard
+    desk.until(lambda: daemon.said("stored", kid="0002"))
+    assert {e["piv"] for e in daemon.events[:daemon_saw] if e["ev"] == "stored"} == {4}
+    assert daemon.said("alarm") == [
+        {"t": daemon.said("alarm")[0]["t"], "ev": "alarm", "name": "retired", "kid": "0001", "board": "bin-1", "state": "raised"}
+    ]
+    assert _alarms(files) == [("retired", "0001", "raised")]
+    time_.to(NOW_S + 432 * DAY_S)
+    desk.until(lambda: daemon.said("alarm", state="cleared"))
+    assert daemon.stop() == 0
+    assert _alarms(files) == [("retired", "0001", "cleared")]
+    counts, counters = desk.counts(files)
+    assert counts["0001"].stored + counters["retired"] == piv
+    assert counts["0011"].stored == 2
+
+
+def test_alarms_are_raised_once_seen_to_and_raised_again(tmp_path, bridge, broker, start):
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, broker).write()
+    daemon = start(files)
+    bridge.hears(desk.frame(1, 100, {3: 1}))
+    for _ in range(5):
+        bridge.hears(desk.frame(1, 100, {3: 2}))
+        bridge.hears(_forge(desk.frame(2, 1, {3: 1})))
+        bridge.hears(desk.frame(1, 36, {3: 2}))
+        bridge.hears(desk.frame(9, 1, {3: 2}))
+    desk.until(lambda: len(daemon.said("alarm")) == 3)
+    desk.until(lambda: not bridge.waiting)
+    daemon.kill()
+    want = [("auth", "0002", "raised"), ("old", "0001", "raised"), ("reuse", "0001", "raised")]
+    assert _alarms(files) == want
+    daemon = start(files)
+    desk.until(lambda: daemon.said("started"))
+    assert _alarms(files, "--clear", "reuse") == [*want[:2], ("reuse", "0001", "cleared")]
+    desk.until(lambda: daemon.said("alarm", name="reuse", state="cleared"))
+    bridge.hears(desk.frame(1, 100, {3: 3}))
+    desk.until(lambda: daemon.said("alarm", name="reuse", state="raised"))
+    assert daemon.stop() == 0
+    assert _alarms(files) == want
+
+
+def test_a_flood_of_forged_frames_fills_nothing(tmp_path, bridge, broker, start):
+    """Neither disk nor log nor alarms grow with it, and the boards are heard meanwhile."""
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, broker).write()
+    daemon = start(files)
+    rng = random.Random(2)
+    bridge.hears(desk.frame(1, 1, {3: 1}))
+    desk.until(lambda: daemon.said("stored"))
+
+    def flood(n):
+        for i in range(n):
+            kid = rng.choice((b"\0\1", b"\0\2", rng.randbytes(2), rng.randbytes(4)))
+            bridge.hears(bytes((0x81 | (len(kid) - 2) << 2,)) + kid + bytes((1 + i % 255,)) + rng.randbytes(24))
+            desk.until(lambda: len(bridge.waiting) < 50)
+        desk.until(lambda: not bridge.waiting)
+        return len(daemon.stderr), files.store.stat().st_size, len(_alarms(files))
+
+    flood(200)
+    before = flood(100)
+    after = flood(1500)
+    assert (after[0], after[2]) == (before[0], before[2]) == (before[0], 2)
+    assert after[1] <= before[1] + 8192
+    bridge.hears(desk.frame(1, 2, {3: 1}))
+    desk.until(lambda: len(daemon.said("stored")) == 2)
+    assert daemon.stop() == 0
+    assert set(desk.counts(files)[0]) == {"0001"}
+
+
+def test_frames_of_a_street_gateway_are_a_readers_readings(tmp_path, bridge, broker, listener, start):
+    """What went through hands that cannot read is what the board said."""
+    daemon = start(_files(tmp_path, bridge, broker, "street"))
+    bridge.hears(_tagged(3, 5, {3: 77}))
+    desk.until(lambda: _frames(listener, "street"))
+    assert daemon.stop() == 0
+    unix_ms, whole, *_ = _frames(listener, "street")[0]
+    assert seal.unseal(desk.keys(3), frame.parse(whole)) == cbor.dumps({3: 77})
+    assert abs(unix_ms / 1000 - time.time()) < 600
