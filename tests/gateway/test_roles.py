@@ -3,6 +3,7 @@
 import json
 import mmap
 import random
+import sqlite3
 import time
 
 import cbor2
@@ -52,15 +53,15 @@ def test_a_street_gateway_passes_on_what_is_genuine_once_and_byte_by_byte(tmp_pa
     """Killed in between; the copies on air, the forged and the strangers' frames stay behind."""
     files = _files(tmp_path, bridge, broker, "street")
     want = []
-    for life in range(3):
+    for life in range(2):
         daemon = start(files)
-        for piv in range(1 + 10 * life, 11 + 10 * life):
+        for piv in range(1 + 15 * life, 16 + 15 * life):
             whole = _tagged(1 + piv % 4, piv, {3: piv})
             want.append(whole)
             for heard in (_forge(whole), whole, whole, _tagged(9, piv, {3: 1})):
                 bridge.hears(heard)
-        if life < 2:
-            desk.until(lambda: len(bridge.waiting) < 20)
+        if life == 0:
+            desk.until(lambda: len(bridge.waiting) < 40)
             daemon.kill()
     desk.until(lambda: not bridge.waiting)
     desk.until(lambda: {entry[1] for entry in _frames(listener, "street")} == set(want))
@@ -96,7 +97,7 @@ def test_a_relay_needs_no_keys_and_judges_the_form_alone(tmp_path, bridge, broke
     assert counters["rate"] == 29
 
 
-@pytest.mark.parametrize("role", MAY_HOLD)
+@pytest.mark.parametrize("role", ["street", "reader", "controller"])
 def test_what_a_thief_finds(tmp_path, bridge, broker, start, role):
     """All bytes that a gateway of a role leaves on its disk, while a frame waits there: only its own role's keys."""
     files = _files(tmp_path, bridge, "mqtt://127.0.0.1:1", role)
@@ -133,6 +134,15 @@ class Time:
         clock.write_pair(self._buffer, now_s, 1000 + now_s - NOW_S)
 
 
+def _asked(files, query):
+    """Rows of a query of the store, as another process reads them."""
+    db = sqlite3.connect(f"file:{files.store}?mode=ro", uri=True)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
 def _alarms(files, *words):
     line = ["alarms", "--config", str(files.config), "--json", *words]
     done = CliRunner().invoke(command.gateway, line, catch_exceptions=False)
@@ -157,7 +167,7 @@ def test_rotation(tmp_path, bridge, broker, listener, start):
     hears(1, 3)
     hears(2, 1)
     desk.until(lambda: daemon.said("stored", kid="0011"))
-    time.sleep(1.2)  # housekeeping has seen it
+    desk.until(lambda: _asked(files, "SELECT value FROM meta WHERE name = 'first:0011'"), what="the day is on disk")
     daemon.kill()
     time_.to(NOW_S + 429 * DAY_S)
     daemon = start(files, "--clock", str(time_.path))
