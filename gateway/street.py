@@ -71,11 +71,8 @@ class Sieve:
         self._per_min = per_min
         self._buckets: dict[str, Bucket] = {}
 
-    def judge(self, buf: bytes, channel: str, now_s: float, *, limited: bool = True) -> Passed:
-        """Raises WireError with the first name in the receiver's order; "rate": unproven, and too many of them.
-
-        `limited`: the frame comes from the air; another gateway has limited what it passes on.
-        """
+    def judge(self, buf: bytes, channel: str, now_s: float) -> Passed:
+        """Raises WireError with the first name in the receiver's order; "rate": unproven, and too many of them."""
         accepted = authenticate(self._contexts, buf, self._role)
         frame, context = accepted.frame, accepted.context
         doubt = ""
@@ -83,7 +80,7 @@ class Sieve:
             doubt = context.window.verdict(frame.piv) or ""
             if not doubt:
                 return Passed(frame, context, "")
-        if limited and not self._buckets.setdefault(channel, Bucket(self._per_min)).take(now_s):
+        if not self._buckets.setdefault(channel, Bucket(self._per_min)).take(now_s):
             raise WireError("rate")
         return Passed(frame, None, doubt)
 
