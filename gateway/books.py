@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from gateway import fold
 from gateway.store import SELECT
-from gateway.uplink import SEALED, Row
+from gateway.uplink import Row
 from gateway.upstream import account as accounts
 from gateway.upstream.account import Account, State
 
@@ -95,7 +95,7 @@ class Books:
     def _contexts(self) -> dict[bytes, list[int]]:
         """By kid [duplicates, stored, direct, repeats, upto]."""
         known = {kid: n for kid, *n in self._read("SELECT kid, duplicates, stored, direct, repeats, upto FROM context")}
-        query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0) AND kind != {SEALED}"
+        query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0)"
         for row in map(Row._make, self._db.execute(query)):
             self._add(known.setdefault(row.kid, [0, 0, 0, 0, 0]), row)
         return known

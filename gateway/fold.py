@@ -25,6 +25,7 @@ from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT, SEALED, Row
 
 _PIV = 4
 _CHUNK = 2000  # rows
+NOBODY = b""  # the key id of frames that a relay or a street gateway passes on and that nothing proves: they move no window
 EARLIEST_MS = -(2**60)  # the protocol limits neither age nor step, the store does
 
 
@@ -202,7 +203,7 @@ def load(store: Store, held: Iterable[Kid] = ()) -> Standing:
     """What is on disk, the rows included that no context contains yet; `held` are brought to it.
 
     A context that nobody holds is in `changed` alone, without keys, where rows are to be folded into it: what is counted must not
-    depend on what is configured today. Only where nothing was read, nobody has to be known. Raises HostError as the store does.
+    depend on what is configured today. Raises HostError as the store does.
     """
     standing = Standing({kid.keys.kid: kid for kid in held})
     contexts = {row[0]: row[1:] for row in store.read("SELECT * FROM context")}
@@ -226,12 +227,13 @@ def load(store: Store, held: Iterable[Kid] = ()) -> Standing:
 def _replay(standing: Standing, row: Row, context: tuple[Any, ...] | None) -> None:
     assert row.tag is not None
     kid = standing.kids.get(row.kid) or standing.changed.get(row.kid)
-    if row.kind == SEALED and (kid is None or len(row.tag) == TAG_LEN or kid.window.verdict(row.piv)):
-        return  # what nothing proved new has moved no window
     if kid is None:
         kid = Kid(Keys(row.kid), "")
         kid.restore(context and context[:-1])
-    apply(kid, row.piv, row.tag[:TAG_LEN], row.kind, row.take, direct(row))
+    if row.kid == NOBODY:
+        kid.stored += 1
+    else:
+        apply(kid, row.piv, row.tag[:TAG_LEN], row.kind, row.take, direct(row))
     standing.changed[row.kid] = kid
 
 

@@ -89,19 +89,17 @@ class Judge:
     def frame(  # noqa: PLR0917 - a message's parts
         self, into: Gathered, source: Source, mono_s: float, frame: bytes,
         rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
-    ) -> Kid | bool:  # fmt: skip
-        """One frame whose reception ended at `mono_s`, on the board's clock at `t_ms`. Whose window it moved; True: accepted, and
-        it moved none; False: refused.
-        """
+    ) -> Kid | None:  # fmt: skip
+        """One frame whose reception ended at `mono_s`, on the board's clock at `t_ms`. Whose it is, when it is accepted."""
         try:
             accepted = authenticate(self.kids, frame)
         except WireError as refused:
             self._refused(into, source, frame, refused.name)
-            return False
+            return None
         kid: Kid = accepted.context
         if self._watch.retired(kid.keys.kid):
             self._refused(into, source, frame, "retired")
-            return False
+            return None
         piv: int = accepted.frame.piv
         undated = self.ahead_ms is None
         unix_ms = heard_ms = int(mono_s * 1000) + (self.ahead_ms or 0)

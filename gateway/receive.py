@@ -18,11 +18,12 @@ import cbor2
 from firmware.wire.errors import WireError
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
 from firmware.wire.link import HEARD, HELLO, SENT, parse
+from firmware.wire.seal import Keys
 from gateway import fold
 from gateway.alarms import tell
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.downlink import Asked, Controller
-from gateway.fold import Kid
+from gateway.fold import NOBODY, Kid
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Judge, Taken
 from gateway.store import Group, Store
@@ -62,6 +63,7 @@ class Receiver:
         self._watch = watch or Watch(store, {kid.keys.kid: kid.board for kid in self.kids.values()})
         self._judge = Judge(self.kids, events, controller, self._watch)
         if role in BLIND:
+            self.kids[NOBODY] = Kid(Keys(NOBODY), "")
             self._judge = Blind(role, self.kids, events, self._watch, per_min)
         self._want_events = events
         self._counts: dict[str, int] = {}  # dirt, which waits for company
@@ -282,10 +284,11 @@ class Receiver:
         self, source: Source, mono_s: float, frame: bytes,
         rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
     ) -> bool:  # fmt: skip
-        moved = self._judge.frame(self._gathered, source, mono_s, frame, rssi_dbm, snr_x4, t_ms, seq)
-        if isinstance(moved, Kid):
-            self._changed[moved.keys.kid] = moved
-        return bool(moved)
+        kid = self._judge.frame(self._gathered, source, mono_s, frame, rssi_dbm, snr_x4, t_ms, seq)
+        if kid is None:
+            return False
+        self._changed[kid.keys.kid] = kid
+        return True
 
 
 def _each(works: Iterable[Callable[[sqlite3.Connection], None]], db: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from firmware.wire.host.receiver import Context, authenticate
 from gateway import fold
 from gateway.config import Config
 from gateway.errors import Fault
-from gateway.fold import Kid
+from gateway.fold import NOBODY, Kid
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Judge
 from gateway.uplink import SEALED
@@ -95,29 +95,30 @@ class Blind(Judge):
     def frame(  # noqa: PLR0917 - a message's parts
         self, into: Gathered, source: Source, mono_s: float, frame: bytes,
         rssi_dbm: int | None, snr_x4: int | None, t_ms: int | None, seq: int | None,
-    ) -> Kid | bool:  # fmt: skip
-        """As of Judge. A row of a relay has no key id: whoever sends could invent them without end."""
+    ) -> Kid | None:  # fmt: skip
+        """As of Judge. What nothing proves is nobody's: whoever sends could invent key ids without end."""
         try:
             passed = self._sieve.judge(frame, source.board, mono_s)
         except WireError as refused:
             self._refused(into, source, frame, refused.name)
-            return False
+            return None
         sealed = passed.frame
-        kid = self.kids.get(sealed.kid)
-        proven = passed.context is not None
+        kid = self.kids[NOBODY] if passed.context is None else self.kids[sealed.kid]
         if passed.doubt:
             into.group.count(passed.doubt)
             self._watch.note(passed.doubt, sealed.kid, self.now_ms)
-        if kid is not None and proven:
+        if passed.context is None:
+            kid.stored += 1
+        else:
             fold.apply(kid, sealed.piv, sealed.tag, SEALED, 0, 0)
         row = (
-            kid.keys.kid if kid else b"", sealed.piv, SEALED, 0, False, int(mono_s * 1000) + (self.ahead_ms or 0), 0,
+            kid.keys.kid, sealed.piv, SEALED, 0, False, int(mono_s * 1000) + (self.ahead_ms or 0), 0,
             self.ahead_ms is None or None, rssi_dbm, snr_x4, source.board, None if seq is None else seq & 0xFFFFFFFF, None,
             frame[sealed.end - TAG_LEN :], frame,
         )  # fmt: skip
         into.group.rows.append(row)
         into.taken.entries.append([])
         if self._want_events:
-            board = kid.board if kid else ""
-            into.event("passed", board=board, kid=sealed.kid.hex(), piv=sealed.piv, doubt=passed.doubt, proven=proven)
-        return kid if kid is not None and proven else True
+            proven = passed.context is not None
+            into.event("passed", board=kid.board, kid=sealed.kid.hex(), piv=sealed.piv, proven=proven, doubt=passed.doubt)
+        return kid

@@ -186,8 +186,12 @@ def test_a_street_gateways_window_is_a_fold_of_its_rows(tmp_path):
     assert bench.receiver.kids[b"\0\1"].window.pack() == before
     assert bench.take(frames[0], frames[2], frames[4]) == ["passed", "duplicate", "passed"]
     assert [row.frame for row in bench.rows()] == [*frames[:3], bare, frames[3], frames[0], frames[4]]
-    assert {(row.kid, row.kind, row.payload, row.readings) for row in bench.rows()} == {(b"\0\1", SEALED, None, 0)}
-    assert bench.receiver.kids[b"\0\1"].stored == 4, "only what its key proves is counted as of the board"
+    assert [row.kid for row in bench.rows()] == [b"\0\1"] * 3 + [b""] * 3 + [b"\0\1"]
+    assert {(row.kind, row.payload, row.readings) for row in bench.rows()} == {(SEALED, None, 0)}
+    stored = {kid.hex(): known.stored for kid, known in bench.receiver.kids.items()}
+    assert stored == {"0001": 4, "0002": 0, "": 3}, "only what its key proves is counted as of the board"
+    bench.open()
+    assert {kid.hex(): known.stored for kid, known in bench.receiver.kids.items()} == stored
 
 
 def test_a_street_gateway_raises_alarms_of_what_its_key_proves(tmp_path):
@@ -205,7 +209,7 @@ def test_a_relay_keeps_no_key_id_of_what_it_passes_on(tmp_path):
     assert {row.kid for row in bench.rows()} == {b""}
     assert [row.frame for row in bench.rows()] == strangers
     bench.receiver.commit(bench.receiver.seal(folded=True), 0, 0)
-    assert bench.store.read("SELECT count(*) FROM context") == [(0,)]
+    assert bench.store.read("SELECT kid, stored FROM context") == [(b"", 20)]
 
 
 @pytest.mark.parametrize("held", [("k_up", "iv", "k_hop"), ("k_up", "iv")])
