@@ -18,6 +18,7 @@ from firmware.wire.host.receiver import Context
 from firmware.wire.host.window import WIDTH, Window
 from firmware.wire.seal import Keys, seal
 from gateway import quick
+from gateway.errors import HostError
 from gateway.ingress.source import Numbering
 from gateway.quick import Entries
 from gateway.store import Group, Store
@@ -203,8 +204,17 @@ def load(store: Store, held: Iterable[Kid] = ()) -> Standing:
     """What is on disk, the rows included that no context contains yet; `held` are brought to it.
 
     A context that nobody holds is in `changed` alone, without keys, where rows are to be folded into it: what is counted must not
-    depend on what is configured today. Raises HostError as the store does.
+    depend on what is configured today. Raises HostError as the store does, and bad_store for what no store of ours holds: SQLite
+    has no checksums, and a bit may flip.
     """
+    try:
+        return _load(store, held)
+    except (ValueError, TypeError, AttributeError, OverflowError, IndexError) as error:
+        what = f"the store holds what none of ours does ({error})"
+        raise HostError("bad_store", what, str(store.path), "move the file aside; the daemon then starts an empty one") from error
+
+
+def _load(store: Store, held: Iterable[Kid]) -> Standing:
     standing = Standing({kid.keys.kid: kid for kid in held})
     contexts = {row[0]: row[1:] for row in store.read("SELECT * FROM context")}
     for kid in standing.kids.values():

@@ -59,12 +59,16 @@ class Group:
         return bool(self.rows or self.contexts or self.counts or self.links or self.folded or self.also)
 
 
-def _named(error: sqlite3.Error, path: Path) -> HostError:
+# What a damaged file makes sqlite3 raise: its own errors, and one for a text that is none.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+
+def _named(error: Exception, path: Path) -> HostError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         hint = "nothing was acknowledged and nothing is lost; make room on the disk, or raise store_max_mb"
         return HostError("disk_full", "no room to store what was heard", str(path), hint)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeDecodeError):
         hint = "move the file aside; the daemon then starts an empty one"
         return HostError("bad_store", f"the store is damaged ({error})", str(path), hint)
     return HostError("disk_error", f"the store cannot be written ({error})", str(path), "look at the disk and its mount")
@@ -92,7 +96,7 @@ class Store:
         except OSError as error:
             hint = "the folder must exist and belong to the daemon's user"
             raise HostError("disk_error", f"cannot open the store: {error.strerror}", str(path), hint) from error
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self.close()
             raise _named(error, path) from error
         except HostError:
@@ -140,7 +144,7 @@ class Store:
                     result = self._attempt(work, point)
                 finally:
                     self._limit(self._pages)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise _named(error, self.path) from error
         self._point(point + "-done")
         return result
@@ -165,7 +169,7 @@ class Store:
         try:
             with self._reading:
                 return self._reader.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise _named(error, self.path) from error
 
     # What was heard

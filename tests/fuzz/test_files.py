@@ -8,11 +8,14 @@ import tarfile
 import zlib
 from pathlib import Path
 
+import cbor2
 import door
+import gatedesk as desk
 import pytest
 
-from gateway import config, inventory, keys, restore, vault
-from gateway.store import Store
+from gateway import config, fold, inventory, keys, restore, vault, windows
+from gateway.ingress import source
+from gateway.store import Group, Store
 from gateway.upstream import cursor
 
 PASSPHRASE = "des mots de passe, plusieurs"
@@ -171,7 +174,52 @@ def test_what_is_in_a_backup(fast, cheap):
     assert outcomes["taken"] > 0
 
 
-# What lies beside the store
+# The store and its marks
+
+
+def filled(path):
+    """The bytes of a store in which everything occurs."""
+    store = Store(path)
+    kids = [fold.Kid(desk.keys(n), f"bin-{n}") for n in (1, 2)]
+    rows = []
+    for piv in range(1, 31):
+        for kid in kids:
+            kid.window.accept(piv, bytes((piv,)) * 8)
+            how = (fold.PLAIN, 1, piv == 9, 1_795_000_000_000 + piv, 5, piv > 28 or None, -90, 20, "bridge", piv)
+            rows.append((kid.keys.kid, piv, *how, cbor2.dumps({3: piv, 2: 200}), bytes((piv,)) * 8, None))
+    numbers = source.Numbering()
+    numbers.note(7, bytes(8))
+    store.write(Group("boot", rows, [kid.row for kid in kids], {"auth": 3}, {"bridge": numbers.pack()}))
+    store.write(Group(None, [(kids[0].keys.kid, 31, *rows[0][2:])]))
+    store.within(lambda db: windows.mark(db, windows.RESTORED), "marked")
+    store.close()
+    return path.read_bytes()
+
+
+def test_store_files(fast):
+    """A damaged store opens, or is called damaged: what SQLite does not see at once, it says when it is read."""
+    good = filled(fast / "good.db")
+    seeds = [good, good, good[: 4096 * 4], b""]
+    words = [b"SQLite format 3\0", b"CREATE TABLE", b"\r\0\0\0", b"\n\0", b"\x05\0", b"\x02\0", struct.pack(">I", 1)]
+    path = fast / "store.db"
+
+    def store_file(data):
+        for old in fast.glob("store.db*"):
+            old.unlink()
+        path.write_bytes(data)
+        store = Store(path)
+        try:
+            store.rows(0, 1 << 40, 10)
+            store.unfolded(0, 10)
+            fold.load(store, [fold.Kid(desk.keys(n), f"bin-{n}") for n in (1, 2)])
+            store.within(windows.short, "looked")
+        finally:
+            store.close()
+        return "taken"
+
+    outcomes = fuzz(store_file, seeds, 6, words)
+    assert outcomes.keys() <= {"taken", "bad_store", "disk_error", "disk_full"}
+    assert outcomes["bad_store"] > 0
 
 
 def test_marks_files(fast):
