@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gateway import alarm_command, keys
+from gateway import alarm_command, keys, windows
 from gateway import config as configuration
 from gateway import inventory as fleet
 from gateway.clock import Clock, FileClock, SystemClock
@@ -17,7 +17,7 @@ from gateway.config import DOCUMENTATION_PREFIX, Config
 from gateway.daemon import Daemon, check
 from gateway.errors import HostError
 from gateway.events import Events
-from gateway.rescue import CONFIG, backup, restore
+from gateway.rescue import CONFIG, backup, init, restore
 from gateway.upstream.tls import Trust
 
 
@@ -26,6 +26,7 @@ def gateway() -> None:
     """Run or look at the gateway's daemon."""
 
 
+gateway.add_command(init)
 gateway.add_command(backup)
 gateway.add_command(restore)
 
@@ -34,8 +35,9 @@ gateway.add_command(restore)
 @CONFIG
 @click.option("--clock", type=click.Path(exists=True, path_type=Path), help="A file that keeps the time: a simulated town's.")
 @click.option("--events", is_flag=True, help="Say every event as a line of JSON on standard output.")
+@click.option("--new-windows", is_flag=True, help="The store is lost, and there is no backup: begin without windows.")
 @click.option("--verbose", "-v", is_flag=True, help="Log everything, the boards' own lines too.")
-def run(config: Path, clock: Path | None, events: bool, verbose: bool) -> None:
+def run(config: Path, clock: Path | None, events: bool, new_windows: bool, verbose: bool) -> None:
     """Receive, store and publish until SIGTERM or Ctrl-C."""
     logging.basicConfig(
         stream=sys.stderr,
@@ -45,6 +47,12 @@ def run(config: Path, clock: Path | None, events: bool, verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     settings = configuration.load(config)
     inventory = fleet.load(settings.path(settings.gateway.inventory))
+    store = settings.path(settings.gateway.store)
+    if new_windows and windows.missing(store):
+        check(settings, inventory)
+        windows.begin(store, short=windows.NEW)
+    elif new_windows:
+        logging.getLogger("gateway").warning("there is a store: --new-windows does nothing, and must not stay")
     time: Clock = FileClock(clock) if clock else SystemClock()
     say = Events() if events else None
     try:
@@ -100,4 +108,4 @@ def main() -> None:
         gateway.main(prog_name="python -m gateway", standalone_mode=True)
     except HostError as error:
         print(error, file=sys.stderr)
-        sys.exit(3 if error.name.startswith("bad_") or error.name == "test_key" else 1)
+        sys.exit(3 if error.name.startswith("bad_") or error.name in ("test_key", "no_windows") else 1)

@@ -46,6 +46,7 @@ class GatewaySection(_Strict):
     old_key_days: Annotated[float, Field(ge=0, le=3660)] = 30.0
     unproven_per_min: Annotated[int, Field(ge=1, le=1_000_000)] = 240
     commit_window_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    clock: Literal["auto", "trust"] = "auto"
     store_max_mb: Annotated[float, Field(ge=0.25, le=1e6)] = 1024.0
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
+from gateway import dating, street, windows
 from gateway import keys as keyfile
-from gateway import street
 from gateway.clock import Clock, boot_id
 from gateway.config import UPSTREAM_FILES, Config
 from gateway.downlink import Controller
@@ -92,14 +92,17 @@ class Daemon:
     def __init__(self, config: Config, inventory: Inventory, clock: Clock, events: Events | None) -> None:
         check(config, inventory)
         self._config = config
-        self._clock = clock
         self._events = events
         site, role = inventory.gateways[config.gateway.name].site, inventory.gateways[config.gateway.name].role
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
         held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards], role)
         names = Names(config.gateway.name, site, boards, held)
+        if held:
+            windows.require(config.path(config.gateway.store))
         self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
         boot = boot_id()
+        trust = config.gateway.clock == "trust"
+        self._clock = self._store.within(lambda db: dating.begin(db, clock, boot, trust=trust), "begun")
         kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
@@ -111,12 +114,12 @@ class Daemon:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
         self._upstreams = Upstreams(
-            [config.whole(upstream) for upstream in config.upstream], names, self._store, self._in_store, clock,
+            [config.whole(upstream) for upstream in config.upstream], names, self._store, self._in_store, self._clock,
             receiver.accepted, self._event,
         )  # fmt: skip
-        self._upkeep = Upkeep(self._store, self._in_store, clock, boot, config.gateway.keep_days, self._upstreams)
+        self._upkeep = Upkeep(self._store, self._in_store, self._clock, boot, config.gateway.keep_days, self._upstreams)
         self._intake = Intake(
-            receiver, self._in_store, clock, events, make_room=self._upkeep.make_room, news=self._news,
+            receiver, self._in_store, self._clock, events, make_room=self._upkeep.make_room, news=self._news,
             window_s=config.gateway.commit_window_ms / 1000,
         )
 

@@ -15,7 +15,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from gateway.clock import ANYTHING, EARLIEST_UNIX_S, KEPT, SYNCED
+from gateway.clock import ANYTHING, EARLIEST_UNIX_S, KEPT, SYNCED, Clock
 
 STEP_MS = 2000  # less is the correction of a running clock
 FINE_MS = 100  # but when it is set for the first time, so much is worth a correction
@@ -95,7 +95,47 @@ class Dating:
         return standing == KEPT or (mono_s >= PATIENCE_S and unix_s > self._newest_s)
 
 
+class BelievedClock:
+    """The host's clock as far as it is believed: `unix` is 0 while it is not. What everybody but `Dating` asks."""
+
+    def __init__(self, host: Clock, dating: Dating) -> None:
+        self._host = host
+        self.dating = dating
+
+    def look(self) -> Change | None:
+        """Has anything changed that has to be stored and settled?"""
+        return self.dating.look(self._host.unix(), self._host.monotonic(), self._host.standing())
+
+    def unix(self) -> float:
+        return self.dating.unix(self._host.monotonic())
+
+    def monotonic(self) -> float:
+        return self._host.monotonic()
+
+    def standing(self) -> str:
+        return self._host.standing()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._host.sleep(seconds)
+
+
 # In the store
+
+
+def begin(db: sqlite3.Connection, host: Clock, boot: str, *, trust: bool) -> BelievedClock:
+    """The clock of a daemon that starts, looked at once. Within a transaction."""
+    found = Dating(load(db, boot), newest_s(db), trust=trust)
+    clock = BelievedClock(host, found)
+    if change := clock.look():
+        found.settle(store(db, change))
+    return clock
+
+
+def newest_s(db: sqlite3.Connection) -> float | None:
+    """The latest date of what came last, in unix seconds."""
+    newest = "SELECT unix_ms + late_ms AS heard FROM uplink WHERE boot IS NULL ORDER BY id DESC LIMIT 1000"
+    found = db.execute(f"SELECT max(heard) FROM ({newest})").fetchone()[0]
+    return None if found is None else found / 1000
 
 
 def load(db: sqlite3.Connection, boot: str) -> State:

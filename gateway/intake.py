@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from firmware.wire import link
 from firmware.wire.hdlc import PROTO_FRAME, PROTO_MESSAGE
@@ -29,6 +29,8 @@ board_log = logging.getLogger("gateway.board")
 
 # Runs a function in the store's own thread.
 Run = Callable[..., Awaitable[Any]]
+
+T = TypeVar("T")
 
 RETRY_S = 1.0
 INBOX_MAX = 4096
@@ -61,6 +63,7 @@ class Intake:
         self._committing = asyncio.Lock()
         self._closing = False
         self._full = False
+        self._holding = False
 
     async def run(self) -> None:
         """Group after group, until cancelled. HostError bad_store ends it."""
@@ -77,6 +80,8 @@ class Intake:
 
     def _judge(self) -> None:
         """What came in joins the group, not too much at a time; what the disk is far behind with has to wait."""
+        if self._holding:
+            return
         items, self._inbox = self._inbox[:JUDGE_MAX], self._inbox[JUDGE_MAX:]
         if self._receiver.size > INBOX_MAX:
             items, self._inbox = [], items + self._inbox
@@ -135,6 +140,26 @@ class Intake:
     def tick(self) -> None:
         """Now and then: what is over, and what is retired."""
         self._receiver.tick(self._clock.unix())
+
+    async def between(self, work: Callable[[], T], then: Callable[[T], None]) -> bool:
+        """Run `work` in the store's thread when everything that was judged is on disk, and `then` before anything else is
+        judged. False: not now. Raises HostError as `work` does.
+        """
+        self._holding = True
+        try:
+            if not await self.settle():
+                return False
+            then(await self._in_store(work))
+            return True
+        finally:
+            self._holding = False
+            self._news.set()
+
+    def stepped(self, by_s: float) -> None:
+        """The host's clock jumped."""
+        log.warning("the clock jumped by %.1f s", by_s)
+        self._receiver.count("clock_stepped")
+        self._event("error", name="clock_stepped", by_s=by_s)
 
     async def flush(self) -> None:
         """Write what was counted, if no group is there to take it along."""

@@ -1,4 +1,4 @@
-"""`jourdain gateway backup` and `restore`: for the day on which the SD card dies."""
+"""`jourdain gateway init`, `backup` and `restore`: the first day, and the one on which the SD card dies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from gateway import backup as archive
 from gateway import config as configuration
 from gateway import restore as placing
+from gateway import windows
 from gateway.errors import HostError
 
 PASSPHRASE_MIN = 12
@@ -24,6 +25,18 @@ PASSPHRASE = click.option(
     "--passphrase-file", type=click.Path(path_type=Path), help="A file of mode 0600 with the passphrase, instead of asking."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.command()
+@CONFIG
+def init(config: Path) -> None:
+    """Make the empty store of a gateway that has never worked."""
+    settings = configuration.load(config)
+    path = settings.path(settings.gateway.store)
+    if not windows.missing(path):
+        raise HostError("file_exists", "there is a store already", str(path), "start the daemon: jourdain gateway run")
+    windows.begin(path, short=windows.FIRST)
+    click.echo(f"{path}: empty. Next: jourdain gateway run", err=True)
 
 
 @click.command()

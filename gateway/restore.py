@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from gateway import vault
+from gateway import vault, windows
 from gateway.backup import FORMAT, MANIFEST, OUTSIDE, Manifest, Progress, Summary, disk, nothing, sync_folder
 from gateway.errors import HostError
+from gateway.store import Store
 
-BESIDE = ("-wal", "-shm", "-journal", ".marks")  # what belongs to a store and must not meet another one
 _STAGED = ".restoring"
 _READ = 1 << 20
 
@@ -93,7 +93,7 @@ def _harmless(name: str) -> bool:
 
 
 def _refuse_overwriting(into: Path, manifest: Manifest, names: list[str]) -> None:
-    beside = [manifest.store + end for end in BESIDE]
+    beside = [manifest.store + end for end in windows.BESIDE]
     for name in [*names, *beside]:
         if os.path.lexists(into / name):
             hint = "restore into an empty folder; what is there may be newer than the backup"
@@ -119,19 +119,26 @@ def _extract(sealed: vault.Reader, staged: Path, size: int, progress: Progress) 
             os.utime(path, (member.mtime, member.mtime))
 
 
-def _check_store(store: Path, where: str) -> None:
+def _check_store(path: Path, where: str) -> None:
     """SQLite reads every page of it. Then the store itself says that answers may have been sent after it was copied."""
+    hint = "take an older backup"
     try:
-        with closing(sqlite3.connect(store, isolation_level=None)) as db:
-            db.execute("PRAGMA synchronous = FULL")
+        with closing(sqlite3.connect(path)) as db:
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise HostError("bad_store", f"the store in this backup was damaged already: {found}", where, "take an older one")
-            db.execute("UPDATE controller SET generation = max(generation, 1)")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
-        what = f"the store in this backup was damaged already: {error}"
-        raise HostError("bad_store", what, where, "take an older one") from None
+        found = str(error)
+    if found != "ok":
+        raise HostError("bad_store", f"the store in this backup was damaged already: {found}", where, hint)
+    store = Store(path)  # brings one of an older version up to date
+    try:
+        store.within(_came_back, "begun")
+    finally:
+        store.close()
+
+
+def _came_back(db: sqlite3.Connection) -> None:
+    windows.mark(db, windows.RESTORED)
+    db.execute("UPDATE controller SET generation = max(generation, 1)")
 
 
 def _place(staged: Path, into: Path, names: list[str], last: str) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 from firmware.wire import link
-from gateway import fold
-from gateway.clock import EARLIEST_UNIX_S, Clock
+from gateway import dating, fold
+from gateway.clock import EARLIEST_UNIX_S
+from gateway.dating import BelievedClock, Change
 from gateway.errors import HostError
 from gateway.intake import Intake, Run
 from gateway.store import Store
@@ -25,7 +26,7 @@ class Upkeep:
     """The housekeeping of one daemon. `run`: runs a function in the store's thread."""
 
     def __init__(  # noqa: PLR0917 - the parts of a daemon
-        self, store: Store, run: Run, clock: Clock, boot: str, keep_days: float, upstreams: Upstreams
+        self, store: Store, run: Run, clock: BelievedClock, boot: str, keep_days: float, upstreams: Upstreams
     ) -> None:
         self._store = store
         self._in_store = run
@@ -50,6 +51,7 @@ class Upkeep:
                 folded_s = now_s
                 await intake.settle(folded=True)
             try:
+                await self._look(intake)
                 await self._date()
                 if now_s - pruned_s >= PRUNE_S:
                     pruned_s = now_s
@@ -71,6 +73,20 @@ class Upkeep:
             self._store.write(fold.load(self._store).group())
         self._store.prune(done, None)
 
+    async def _look(self, intake: Intake) -> None:
+        """What the host's clock has done since the last look."""
+        change = self._clock.look()
+        if change is None:
+            return
+        if change.step_ms:
+            intake.stepped(change.step_ms / 1000)
+        await intake.between(lambda: self._store.within(lambda db: dating.store(db, change), "dated"), self._settle)
+
+    def _settle(self, change: Change) -> None:
+        self._clock.dating.settle(change)
+        if change.move_ms:
+            log.info("the clock is set: what it dated before is moved by %.1f s", change.move_ms / 1000)
+
     async def _date(self) -> None:
         unix_s, mono_s = self._clock.unix(), self._clock.monotonic()
         if unix_s < EARLIEST_UNIX_S or not await self._in_store(self._store.undated, self._boot):
@@ -80,6 +96,8 @@ class Upkeep:
         self._upstreams.again()
 
     async def _prune(self) -> None:
+        if not self._clock.dating.known:
+            return
         before_ms = round((self._clock.unix() - self._keep_days * 86_400) * 1000)
         while await self._in_store(self._store.prune, self._upstreams.done(), before_ms):
             await asyncio.sleep(0.1)  # others come in between

@@ -22,6 +22,7 @@ EXIT = {
     "file_exists": 3,
     "bad_backup": 3,
     "bad_passphrase": 3,
+    "no_windows": 3,
     "restored": 3,
     "never_heard": 4,
     "no_store": 4,

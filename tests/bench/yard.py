@@ -21,6 +21,7 @@ sys.path.append(str(HERE))
 import load  # noqa: E402
 from passed import Passed, frames  # noqa: E402
 
+from gateway import windows  # noqa: E402
 from tools.twin.broker import Embedded, free_port  # noqa: E402
 
 BOARDS = 40
@@ -200,9 +201,12 @@ class Yard:
         """The daemon, ready: it has asked the bridge for its hello and is connected (unless `port` says nobody is there)."""
         config = self.folder / "gateway.toml"
         config.write_text(
-            f'[gateway]\nname = "poste"\nstore = "{store}"\n{gateway}\n[[serial]]\nport = "{self.tty}"\nboard = "bridge"\n'
+            f'[gateway]\nname = "poste"\nclock = "trust"\nstore = "{store}"\n{gateway}\n'
+            f'[[serial]]\nport = "{self.tty}"\nboard = "bridge"\n'
             f'[[upstream]]\nurl = "mqtt://{LOOPBACK}:{port or self.port}"\n{upstream}\n'
         )
+        if windows.missing(self.folder / store):
+            windows.begin(self.folder / store)
         self.bridge.ask(plug=True)
         self.forget()
         command = [*before, sys.executable, "-P", "-m", "gateway", "run", "--config", str(config), *options]

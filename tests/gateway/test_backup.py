@@ -8,12 +8,15 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import gatedesk as desk
 import pytest
 
 from gateway import backup, config, restore, vault
 from gateway.errors import HostError
+
+until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
 PASSPHRASE = "des mots de passe, plusieurs"
 
@@ -79,11 +82,11 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     broker_away = files.text.replace(listener_port(files.text), "1")
     files.config.write_text(broker_away)
     first = start(files)
-    desk.until(lambda: bridge.hellos)
+    until(lambda: bridge.hellos)
     for piv in range(1, 41):
         bridge.hears(desk.frame(1, piv, {3: piv, -5: piv == 40}))
-    desk.until(lambda: bridge.handled and bridge.handled[-1] == 40)
-    desk.until(lambda: bridge.sends)
+    until(lambda: bridge.handled and bridge.handled[-1] == 40)
+    until(lambda: bridge.sends)
     target = tmp_path / "town.backup"
     said, stderr = back_up(files, target, passphrase)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -95,7 +98,7 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     assert b"poste" not in raw
     assert sorted(p.name for p in files.folder.iterdir() if "backup" in p.name) == []
     bridge.hears(desk.frame(1, 41, {3: 41}))  # after the backup: lost with the card, unless the board repeats it
-    desk.until(lambda: bridge.handled[-1] == 41)
+    until(lambda: bridge.handled[-1] == 41)
     first.kill()
 
     said, _ = back_up(files, target, passphrase, code=3)
@@ -117,13 +120,13 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     other.config.write_text(files.text)
     given = len(bridge.sends)
     second = start(other)
-    desk.until(lambda: len(listener.frames()) >= 40)
+    until(lambda: len(listener.frames()) >= 40)
     assert listener.frames() == [desk.name(1, piv) for piv in range(1, 41)], "each once, in order"
     assert second.said("error", name="restored")
     for piv in (40, 42):  # a copy, and one that asks
         bridge.hears(desk.frame(1, piv, {3: piv, -5: True}))
-    desk.until(lambda: len(listener.frames()) >= 41)
-    desk.until(lambda: desk.counts(other)[1].get("answer_withheld"))
+    until(lambda: len(listener.frames()) >= 41)
+    until(lambda: desk.counts(other)[1].get("answer_withheld"))
     assert desk.counts(other)[0]["0001"].stored == 41
     assert len(bridge.sends) == given
     assert second.stop() == 0
@@ -137,7 +140,7 @@ def test_a_backup_of_a_working_daemon_is_of_one_moment(files, bridge, start, tmp
     """Windows, counts and rows of each copy belong together, whatever came in meanwhile."""
     files.write()
     start(files)
-    desk.until(lambda: bridge.hellos)
+    until(lambda: bridge.hellos)
     done = threading.Event()
 
     def hear():
@@ -146,7 +149,7 @@ def test_a_backup_of_a_working_daemon_is_of_one_moment(files, bridge, start, tmp
             piv += 1
             bridge.hears(desk.frame(piv % 4 + 1, piv // 4 + 1, {3: piv % 100}))
             if piv % 50 == 0:
-                desk.until(lambda: len(bridge.waiting) < 64)
+                until(lambda: len(bridge.waiting) < 64)
 
     hearing = threading.Thread(target=hear)
     hearing.start()
@@ -154,7 +157,7 @@ def test_a_backup_of_a_working_daemon_is_of_one_moment(files, bridge, start, tmp
         settings = config.load(files.config)
         counted = []
         for n in range(6):
-            desk.until(lambda n=n: bridge.seq > 400 * (n + 1))
+            until(lambda n=n: bridge.seq > 400 * (n + 1))
             backup.write(settings, tmp_path / f"{n}.backup", PASSPHRASE)
             counted.append(bridge.seq)
     finally:

@@ -1,9 +1,16 @@
 """When a date is believed, and that in the end every reading has the right one: clocks that jump, by hours and by years."""
 
 import ctypes
+import json
+import os
 import sqlite3
 import sys
+import time
+from functools import partial
+from pathlib import Path
 
+import cbor2
+import gatedesk as desk
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway import clock, dating
 from gateway.clock import ANYTHING, KEPT, SYNCED
 from gateway.dating import Dating, State
+
+until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
 NOW_S = 1_795_000_000.0
 YEAR_S = 31_557_600
@@ -183,7 +192,7 @@ class Jumps(RuleBasedStateMachine):
                 assert abs(unix_ms / 1000 - taken_s) <= 2.2, row
 
 
-Jumps.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Jumps.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestJumps = Jumps.TestCase
 
 
@@ -219,3 +228,98 @@ def test_what_the_kernel_says_is_what_is_believed(monkeypatch, tmp_path, status,
     monkeypatch.setattr(clock.ctypes, "CDLL", lambda _: object())  # no such call
     (tmp_path / "synchronized").unlink()
     assert not clock.synchronised()
+
+
+# In the daemon
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """`host(off_s, standing)`: sets the clock of the daemons to come and of those that run."""
+    path = tmp_path / "odd"
+    monkeypatch.setenv("ODD_CLOCK", str(path))
+
+    def put(off_s, standing):
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps([off_s, standing]))
+        os.replace(fresh, path)
+
+    return put
+
+
+def times(listener):
+    """When each reading was taken, by its name."""
+    found = {}
+    for message in listener.messages:
+        at = None
+        for record in cbor2.loads(message.payload):
+            at = record.get(-3, at)
+            if record.get(0) == "frame":
+                found[record[8]] = at
+    return found
+
+
+def dates(files):
+    db = sqlite3.connect(f"file:{files.store}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in db.execute("SELECT unix_ms / 1000.0 FROM uplink WHERE boot IS NULL ORDER BY id")]
+    finally:
+        db.close()
+
+
+ODD = Path(__file__).with_name("odd_clock.py")
+
+
+@pytest.mark.parametrize("wrong_s", [-1.6e9, 7200.0])
+def test_readings_wait_for_a_clock_that_is_wrong_and_leave_with_the_right_date(  # noqa: PLR0917 - fixtures
+    host, tmp_path, bridge, broker, listener, start, wrong_s
+):
+    """It believes nothing in the first ten minutes; here, nothing before the latest reading of another day."""
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, broker, gateway='clock = "auto"').write()
+    host(0.0, SYNCED)
+    daemon = start(files, script=ODD)
+    until(lambda: bridge.hellos)
+    bridge.hears(desk.frame(1, 1, {3: 1}))
+    until(lambda: bridge.handled == [1])
+    assert daemon.stop() == 0
+    db = sqlite3.connect(files.store)
+    db.execute("UPDATE meta SET value = json_set(value, '$.boot', 'the one before') WHERE name = 'clock'")
+    db.execute("UPDATE uplink SET unix_ms = unix_ms + ?", (10 * YEAR_S * 1000,))  # none is later
+    db.commit()
+    db.close()
+    host(wrong_s, ANYTHING)
+    start(files, script=ODD)
+    seq = bridge.hears(desk.frame(1, 2, {3: 2}))
+    until(lambda: bridge.handled[-1:] == [seq])
+    seen = len(listener.frames())
+    host(0.0, SYNCED)
+    until(lambda: len(listener.frames()) > seen)
+    assert abs(times(listener)[desk.name(1, 2)] - time.time()) < 10
+    until(lambda: desk.counts(files)[1].get("clock_stepped") == 1)
+
+
+def test_what_an_unsure_clock_dated_is_moved_when_it_is_set(host, tmp_path, bridge, start):
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, None, gateway='clock = "auto"').write()
+    host(-86_400.0, KEPT)  # a battery clock that runs
+    daemon = start(files, script=ODD)
+    until(lambda: bridge.hellos)
+    bridge.hears(desk.frame(1, 1, {3: 1}))
+    until(lambda: len(dates(files)) == 1)
+    assert abs(dates(files)[0] - time.time() + 86_400) < 10
+    daemon.kill()
+    daemon = start(files, script=ODD)
+    seq = bridge.hears(desk.frame(1, 2, {3: 2}))
+    until(lambda: bridge.handled[-1:] == [seq])
+    host(0.0, SYNCED)
+    until(lambda: all(abs(date - time.time()) < 10 for date in dates(files)))
+    assert daemon.said("error", name="clock_stepped")
+    host(3600.0, ANYTHING)  # and from now on somebody sets it by hand
+    until(lambda: len(daemon.said("error", name="clock_stepped")) == 2)
+    seq = bridge.hears(desk.frame(1, 3, {3: 3}))
+    until(lambda: bridge.handled[-1:] == [seq])
+    until(lambda: len(dates(files)) == 3)
+    assert [round((date - time.time()) / 3600) for date in dates(files)] == [0, 0, 1]
+    daemon.kill()
+    host(0.0, SYNCED)
+    start(files, script=ODD)
+    until(lambda: all(abs(date - time.time()) < 10 for date in dates(files)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.wire.seal import derive
+from gateway import windows
 from gateway.errors import HostError
 from gateway.keys import MAY_HOLD
 from tools.twin.killer import POINTS
@@ -103,7 +104,10 @@ class Daemon:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Begin a life."""
+        """Begin a life. A new town has no past that its gateway could have forgotten."""
+        store = self.folder / "store.db"
+        if windows.missing(store):
+            windows.begin(store)
         self.starts += 1
         self._armed = self.kills.next()
         module = ["gateway"] if self._armed is None else ["tools.twin.killer", self._armed]

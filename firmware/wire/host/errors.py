@@ -23,5 +23,5 @@ HOST_ERRORS = (
     "mismatch", "ambiguous", "no_device", "transfer", "bad_keys", "test_key", "timeout", "unknown_board",
     "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
     "unknown_command", "no_store", "excess_keys",
-    "file_exists", "bad_backup", "bad_passphrase", "bad_certificate",
+    "file_exists", "bad_backup", "bad_passphrase", "bad_certificate", "no_windows",
 )  # fmt: skip
