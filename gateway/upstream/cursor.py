@@ -250,7 +250,10 @@ def read(path: Path) -> Noted | None:
     crc = crc32(data[:at])
     if magic != _MAGIC or len(data) < at + _CRC.size or _CRC.unpack_from(data, at)[0] != crc:
         return None
-    upstreams = tuple(Upstream(*one) for one in cbor2.loads(data[_HEAD.size : at]))
+    try:
+        upstreams = tuple(Upstream(str(name), bool(opaque)) for name, opaque in cbor2.loads(data[_HEAD.size : at]))
+    except Exception:  # a right checksum over what is none of ours
+        return None
     marks = []
     for start in range(at + _CRC.size, len(data) - _SIZE + 1, _SIZE):
         end = start + _MARK.size

@@ -225,7 +225,7 @@ def test_store_files(fast):
 def test_marks_files(fast):
     """A torn or foreign file of marks ends at its first wrong byte, and one whose checksums fit says nothing impossible."""
     path = fast / "store.db.marks"
-    marks = cursor.Marks(path, bytes(16), ["senml", "frames"])
+    marks = cursor.Marks(path, bytes(16), [cursor.Upstream("senml", False), cursor.Upstream("frames", True)])
     marks.write([cursor.Mark(n % 2, n % 2, n, 10 * n + 1, 10 * n + 9) for n in range(8)])
     marks.close()
     good = path.read_bytes()[:400]
@@ -239,7 +239,7 @@ def test_marks_files(fast):
         if noted is None:
             return "none"
         assert len(noted.epoch) == 16
-        assert all(type(name) is str for name in noted.names)
+        assert all(type(one.name) is str and type(one.opaque) is bool for one in noted.upstreams)
         return "whole" if len(noted.marks) >= 8 else "part"
 
     outcomes = fuzz(marks_file, [good, good[:100]], 7, [b"jdmarks1"])
