@@ -9,14 +9,18 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from gateway import fold
-from gateway.store import SELECT
-from gateway.uplink import Row
 from gateway.upstream import account as accounts
 from gateway.upstream.account import Account, State
 
 T = TypeVar("T")
 
 _LOOKS = 5
+
+# Rows that no context contains yet.
+_LATER = (
+    "SELECT u.kid, kind, take, piv, CASE WHEN take > 1 THEN payload END FROM uplink u LEFT JOIN context c ON c.kid = u.kid"
+    " WHERE u.id > (SELECT value FROM meta WHERE name = 'folded') AND u.id > coalesce(c.upto, 0)"
+)
 
 
 class Counts(NamedTuple):
@@ -89,15 +93,16 @@ class Books:
         sent = self._sent(state, upstream)
         return {
             kid.hex(): Counts(dup + stored, dup, stored, direct, repeats, *sent.get(kid, ()))
-            for kid, (dup, stored, direct, repeats, _) in known.items()
+            for kid, (dup, stored, direct, repeats) in known.items()
         }
 
     def _contexts(self) -> dict[bytes, list[int]]:
-        """By kid [duplicates, stored, direct, repeats, upto]."""
-        known = {kid: n for kid, *n in self._read("SELECT kid, duplicates, stored, direct, repeats, upto FROM context")}
-        query = f"{SELECT} WHERE u.id > coalesce((SELECT value FROM meta WHERE name = 'folded'), 0)"
-        for row in map(Row._make, self._db.execute(query)):
-            self._add(known.setdefault(row.kid, [0, 0, 0, 0, 0]), row)
+        """By kid [duplicates, stored, direct, repeats]."""
+        known = {kid: n for kid, *n in self._read("SELECT kid, duplicates, stored, direct, repeats FROM context")}
+        for kid, *row in self._db.execute(_LATER):
+            context = known.setdefault(kid, [0, 0, 0, 0])
+            direct, repeats = fold.counts(*row)
+            context[1:] = context[1] + 1, context[2] + direct, context[3] + repeats
         return known
 
     def _sent(self, state: State, upstream: str) -> accounts.Counts:
@@ -124,13 +129,6 @@ class Books:
         for cause, numbers in account.dropped.items():
             causes[cause] = causes.get(cause, 0) + numbers[0 if frames else 1]
         return Balance(accepted, forwarded, queued, sum(causes.values()), causes)
-
-    @staticmethod
-    def _add(context: list[int], row: Row) -> None:
-        """Add a row to [duplicates, stored, direct, repeats, upto], unless it is contained."""
-        if row.id > context[4]:
-            direct, repeats = fold.counts(row)
-            context[1:4] = context[1] + 1, context[2] + direct, context[3] + repeats
 
     def counters(self) -> dict[str, int]:
         """Errors and other events by name: auth, kid, cbor, line_crc, line_lost, disk_full ..."""

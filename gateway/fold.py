@@ -6,7 +6,7 @@ lies behind it is applied when the daemon starts, by the very function that appl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,11 @@ from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT, SEALED, Row
 _PIV = 4
 _CHUNK = 2000  # rows
 NOBODY = b""  # the key id of frames that a relay or a street gateway passes on and that nothing proves: they move no window
+# As little as a row may be applied by: there may be a hundred thousand.
+_BEHIND = (
+    "SELECT u.id, kid, piv, kind, take, c.name, seq, tag, CASE WHEN take > 1 THEN payload END"
+    " FROM uplink u JOIN channel c ON c.id = u.channel WHERE u.id > ? AND tag IS NOT NULL ORDER BY u.id LIMIT ?"
+)
 EARLIEST_MS = -(2**60)  # the protocol limits neither age nor step, the store does
 
 
@@ -118,19 +123,17 @@ def own(found: Entries) -> int:
     return sum(how != REPEATED for _, how, _, _ in found)
 
 
-def direct(row: Row) -> int:
-    """How many entries of a row are its own."""
-    if row.kind in (OPAQUE, SEALED, REPEAT):
+def direct(kind: int, take: int, piv: int, payload: bytes | None) -> int:
+    """How many entries of a row are its own. `payload` is looked at where `take` is above 1."""
+    if kind in (OPAQUE, SEALED):
         return 0
-    if row.take < 2 or row.payload is None or _moved(row):
-        return 1
-    return own(quick.parse(row.payload, row.piv)[1])
+    return 1 if take < 2 or payload is None else own(quick.parse(payload, piv)[1])
 
 
-def counts(row: Row) -> tuple[int, int]:
+def counts(kind: int, take: int, piv: int, payload: bytes | None) -> tuple[int, int]:
     """What a row adds to the readings counted (direct, repeats)."""
-    n = direct(row)
-    return n, (row.take >> n).bit_count() - (row.kind == FILLS)
+    n = direct(kind, take, piv, payload)
+    return n, (take >> n).bit_count() - (kind == FILLS)
 
 
 # What a row says
@@ -221,34 +224,29 @@ def _load(store: Store, held: Iterable[Kid]) -> Standing:
         kid.restore(contexts[kid.keys.kid][:-1] if kid.keys.kid in contexts else None)
     links = {board: (seen, upto) for board, seen, upto in store.read("SELECT * FROM link")}
     standing.numbers = {board: Numbering(seen) for board, (seen, _) in links.items()}
-    for row in _unfolded(store):
-        standing.behind += 1
-        if row.tag is None:
-            continue
-        context = contexts.get(row.kid)
-        if context is None or row.id > context[-1]:
-            _replay(standing, row, context)
-        if row.seq is not None and row.id > links.get(row.channel, (b"", 0))[1]:
-            standing.numbers.setdefault(row.channel, Numbering()).note(row.seq, row.tag[-TAG_LEN:])
-            standing.used.add(row.channel)
+    after = store.folded
+    while rows := store.read(_BEHIND, (after, _CHUNK)):
+        standing.behind += len(rows)
+        after = rows[-1][0]
+        for ident, kid, piv, kind, take, channel, seq, tag, payload in rows:
+            context = contexts.get(kid)
+            if context is None or ident > context[-1]:
+                _replay(standing, context, kid, piv, kind, take, tag, payload)
+            if seq is not None and ident > links.get(channel, (b"", 0))[1]:
+                standing.numbers.setdefault(channel, Numbering()).note(seq, tag[-TAG_LEN:])
+                standing.used.add(channel)
     return standing
 
 
-def _replay(standing: Standing, row: Row, context: tuple[Any, ...] | None) -> None:
-    assert row.tag is not None
-    kid = standing.kids.get(row.kid) or standing.changed.get(row.kid)
+def _replay(  # noqa: PLR0917 - a row's columns
+    standing: Standing, context: tuple[Any, ...] | None, ident: bytes, piv: int, kind: int, take: int, tag: bytes, payload: bytes
+) -> None:
+    kid = standing.kids.get(ident) or standing.changed.get(ident)
     if kid is None:
-        kid = Kid(Keys(row.kid), "")
+        kid = Kid(Keys(ident), "")
         kid.restore(context and context[:-1])
-    if row.kid == NOBODY:
+    if ident == NOBODY:
         kid.stored += 1
     else:
-        apply(kid, row.piv, row.tag[:TAG_LEN], row.kind, row.take, direct(row))
-    standing.changed[row.kid] = kid
-
-
-def _unfolded(store: Store) -> Iterator[Row]:
-    after = store.folded
-    while rows := store.unfolded(after, _CHUNK):
-        yield from rows
-        after = rows[-1].id
+        apply(kid, piv, tag[:TAG_LEN], kind, take, direct(kind, take, piv, payload))
+    standing.changed[ident] = kid

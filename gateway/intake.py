@@ -59,6 +59,7 @@ class Intake:
         self._inbox: list[Item] = []
         self._news = asyncio.Event()
         self._since_s: float | None = None  # since when the gathered group waits
+        self._written_s = 0.0
         self._sealed: deque[Gathered] = deque()
         self._committing = asyncio.Lock()
         self._closing = False
@@ -88,7 +89,7 @@ class Intake:
         elif items:
             self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
             if self._since_s is None:
-                self._since_s = asyncio.get_running_loop().time()
+                self._since_s = self._now()
                 if self._window_s:
                     asyncio.get_running_loop().call_later(self._window_s, self._news.set)
             if self._inbox:
@@ -105,8 +106,13 @@ class Intake:
         return task
 
     def _may_wait(self) -> bool:
-        waited_s = asyncio.get_running_loop().time() - (self._since_s or 0.0)
+        waited_s = self._now() - (self._since_s or 0.0)
         return waited_s < self._window_s and not self._receiver.idle and not self._receiver.urgent
+
+    @staticmethod
+    def _now() -> float:
+        """Windows are of real time, as syncs are."""
+        return asyncio.get_running_loop().time()
 
     def _seal(self, *, dirt: bool = False, folded: bool = False) -> None:
         self._since_s = None
@@ -123,6 +129,7 @@ class Intake:
                     await self._no_room(error)
                     return False
                 gathered = self._sealed.popleft()
+                self._written_s = self._now()
                 if self._full:
                     self._full = False
                     log.warning("the store takes readings again")
@@ -162,8 +169,8 @@ class Intake:
         self._event("error", name="clock_stepped", by_s=by_s)
 
     async def flush(self) -> None:
-        """Write what was counted, if no group is there to take it along."""
-        if self._since_s is None and not self._sealed:
+        """Write what was counted, unless a group is there to take it along, or may still come within a window."""
+        if self._since_s is None and not self._sealed and self._now() - self._written_s >= self._window_s:
             await self.settle()
 
     async def close(self) -> None:

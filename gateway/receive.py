@@ -41,7 +41,7 @@ OPENED, COUNT = -1, -2
 _LINE_MAX = 32  # frames of one line that wait for a group to end; a bridge keeps 64
 # Rows behind the folded contexts, which are applied when the daemon starts: so many at least, and so many for each context
 # that would be written, that these writes stay a small part of all.
-_FOLD_ROWS, _FOLD_ROWS_MAX, _ROWS_A_KID = 5000, 20_000, 20
+_FOLD_ROWS, _FOLD_ROWS_MAX, _ROWS_A_KID = 5000, 100_000, 140
 _BOOT = Row._fields.index("boot") - 1  # in a row without id
 
 

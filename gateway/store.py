@@ -258,9 +258,6 @@ class Store:
         query = f"{SELECT} WHERE urgent AND u.id > ? AND u.id < ? AND boot IS NULL ORDER BY u.id LIMIT ?"
         return [Row._make(row) for row in self.read(query, (after, before, limit))]
 
-    def unfolded(self, after: int, limit: int) -> list[Row]:
-        """The next rows behind `after`, dated or not: what contexts and links may not contain yet."""
-        return [Row._make(row) for row in self.read(f"{SELECT} WHERE u.id > ? ORDER BY u.id LIMIT ?", (after, limit))]
 
     # Room
 

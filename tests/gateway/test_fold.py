@@ -115,10 +115,11 @@ def test_contexts_are_folded_after_so_many_rows(tmp_path, monkeypatch):
     for piv in range(1, 4):
         bench.take(desk.frame(1, piv, {3: 5}), desk.frame(2, piv, {3: 5}))
     assert bench.store.folded == 0, "two contexts are not written for every five rows"
-    for piv in range(4, 25):
+    monkeypatch.setattr(receive, "_ROWS_A_KID", 5)
+    for piv in range(4, 8):
         bench.take(desk.frame(1, piv, {3: 5}), desk.frame(2, piv, {3: 5}))
-    assert bench.store.folded == 40
-    assert bench.store.prune([(1, 99)], None) == 40, "what is not folded stays"
+    assert (bench.store.folded, bench.store.last) == (10, 14)
+    assert bench.store.prune([(1, 99)], None) == 10, "what is not folded stays"
     assert known(bench.open().receiver) == known(bench.receiver)
 
 
@@ -147,7 +148,7 @@ def test_what_a_row_says(tmp_path):
         (FILLS, 0, 1, 0),
         (OPAQUE, 0, 0, 0),
     ]
-    assert [fold.counts(row) for row in (batch, filler, odd)] == [(2, 1), (1, -1), (0, 0)]
+    assert [fold.counts(row.kind, row.take, row.piv, row.payload) for row in bench.rows()] == [(2, 1), (1, -1), (0, 0)]
     said = [(entry.piv, entry.place, entry.values) for entry in fold.entries(batch)]
     assert said == [(4, 2, {3: 40}), (5, 1, {3: 41}), (5, 0, {1: 3700, 3: 42})]
     assert fold.entries(odd) == []
