@@ -88,8 +88,8 @@ def measure(quick: bool = False) -> dict:
         what = {"what": f"groups of {group}: ratio", "value": round(ratio, 3)}
         rows.append({**what, "limit": f"<= {LIMIT}", "holds": ratio <= LIMIT})
     text = (
-        f"Frames of {BOARDS} bins, 40 bytes on the air each with a reading and a repeat, so many a transaction, synced; the "
-        "bare script inserts the same row. Bytes are those of the process, as Linux counts them (write_bytes), the last checkpoint "
+        f"Frames of {BOARDS} bins, 40 bytes on the air each with a reading and a repeat, so many a transaction, synced; the bare "
+        "script inserts the same row. Bytes are those of the process, as Linux counts them (write_bytes), the last checkpoint "
         "included, and what the daemon folds into its contexts every so often; what it folds at its stop is not."
     )
     return {"title": "Bytes to disk", "text": text, "rows": rows, "plots": []}
