@@ -81,6 +81,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "cycles": bench("cycles", "The whole node on the heap of a board, made a sieve.", "10000"),
     "nonce": bench("nonce", "The controller killed with SIGKILL, then restored from a backup.", "1000"),
     "wear": bench("wear", "What a board's reports do to its flash.", "--days", "365"),
+    "lives": bench("lives", "A gateway under all that can happen to it, judged from outside.", "--rounds", "1000"),
     "towns": towns,
     "properties": properties,
 }

@@ -112,9 +112,9 @@ class Files:
 class Daemon:
     """The daemon as a process of its own; `events` holds the lines it said. begin: with an empty store, where there is none."""
 
-    def __init__(self, files, *options, die_at=None, stdout=subprocess.PIPE, prefix=(), script=None, begin=True):
+    def __init__(self, files, *options, die_at=None, stdout=subprocess.PIPE, prefix=(), script=None, events=True, begin=True):
         module = ["-m", "tools.twin.killer", die_at] if die_at else [str(script)] if script else ["-m", "gateway"]
-        command = [*prefix, sys.executable, "-P", *module, "run", "--config", str(files.config), "--events", *options]
+        command = [*prefix, sys.executable, "-P", *module, "run", "--config", str(files.config), *["--events"] * events, *options]
         if begin and windows.missing(files.store) and "--new-windows" not in options:
             windows.begin(files.store)
         self.files = files

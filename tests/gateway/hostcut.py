@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECTOR = 512
+TEARS = ("none", "all", "any", "any", "first", "last")  # which of the unsynced sectors are there
 WRITES = "openat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fallocate,lseek,mmap,sync_file_range,copy_file_range,sendfile"
 CALLS = WRITES + ",fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat,link,linkat,sendto,sendmsg"
 # SQLite's shared memory: no data, made anew by whoever opens first after a boot.
@@ -154,8 +155,8 @@ def _opened(arguments, fd, positions, appending, folder):
             yield Operation("ftruncate", path, 0, b"")
 
 
-def disk(before, operations, rng):
-    """{path: bytes}: a folder that a cut right behind `operations` may leave, of `before`."""
+def disk(before, operations, rng, how=None):
+    """{path: bytes}: a folder that a cut right behind `operations` may leave, of `before`. how: one of TEARS, else by chance."""
     files = {str(path): bytearray(data) for path, data in before.items()}  # as the kernel sees it
     sure = {path: bytes(data) for path, data in files.items()}  # by path, what is on disk for sure
     pending = {path: [] for path in files}  # writes since
@@ -176,7 +177,7 @@ def disk(before, operations, rng):
             _name(op, files, sure, pending, named)
         elif op.call == "link":
             raise AssertionError("link is not modelled")
-    left = {path: _torn(sure.get(path), pending[path], rng) for path in files}
+    left = {path: _torn(sure.get(path), pending[path], rng, how) for path in files}
     for path, new, old in reversed(named):
         if rng.random() < 0.5:  # it did not come to the disk
             if new:
@@ -207,12 +208,12 @@ def _apply(data, op):
         data[op.at : op.at + len(op.data)] = op.data
 
 
-def _torn(sure, pending, rng):
+def _torn(sure, pending, rng, how):
     """What is left of a file of which only `sure` was synced (None: not even its name); None: it is not there."""
     if sure is None and rng.random() < 0.3:
         return None
     data = bytearray(sure or b"")
-    how = rng.choice(("none", "all", "any", "any", "first", "last"))
+    how = how or rng.choice(TEARS)
     first = rng.randrange(len(pending) + 1)
     for index, op in enumerate(pending):
         if op.call == "ftruncate":

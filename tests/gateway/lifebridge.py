@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import os
+import random
 import select
 import threading
 import time
@@ -22,15 +23,16 @@ class Bridge:
     gave way or died with the bridge before they were handled. noise: the share of messages that the line damages.
     """
 
-    def __init__(self, folder, rng, name="bridge"):
+    def __init__(self, folder, rng=None, name="bridge", now_s=time.monotonic):
         self.path = folder / f"tty-{name}"
         self.noise = 0.0
         self.waiting = collections.OrderedDict()  # number -> (frame, rssi, snr, t_ms, name)
         self.handled = []
         self.lost = []
         self.overflow = self.hellos = self.seq = self.damaged = 0
-        self._rng = rng
-        self._start_s = time.monotonic()
+        self._rng = rng or random.Random(0)
+        self._now_s = now_s
+        self._start_s = self._now_s()
         self._lock = threading.RLock()
         self._resending = self._down = False
         self._done = 0
@@ -39,7 +41,7 @@ class Bridge:
 
     @property
     def t_ms(self):
-        return int((time.monotonic() - self._start_s) * 1000) & 0xFFFFFFFF
+        return int((self._now_s() - self._start_s) * 1000) & 0xFFFFFFFF
 
     def plug(self):
         """A new terminal under the old name."""
@@ -76,7 +78,7 @@ class Bridge:
         time.sleep(down_s)
         with self._lock:
             self.seq = 0
-            self._start_s = time.monotonic()
+            self._start_s = self._now_s()
             self._decoder = hdlc.Decoder()
             self._down = False
             self._write(self._hello())

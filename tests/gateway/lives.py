@@ -1,22 +1,15 @@
 """One gateway that lives through everything: what the bridge heard reaches an independent reader, once, true and in order.
 
-    python tests/gateway/lives.py --rounds 1000 --seed 1
-
 A round feeds frames of several boards (alarms, batches, repeats, duplicates among them) while one fault of lifefaults.py happens,
-mends what was broken, waits until everything is delivered, and lets the checker judge. Twenty rounds are one life: one gateway.
+mends what was broken, waits until everything is delivered, and lets the checker judge. By the thousand: tests/bench/lives.py.
 """
 
-import argparse
 import collections
-import contextlib
 import mmap
-import os
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -31,7 +24,6 @@ from lifefaults import FAULTS, possible
 from gateway import clock
 from tools.twin.broker import Embedded, Proxy
 
-ROUNDS_A_LIFE = 20
 BATCH, IN_FLIGHT = 5, 4
 UPSTREAM = f"batch_age_s = 0.05\nbatch_readings = {BATCH}\nin_flight = {IN_FLIGHT}\n"
 SETTLE_S = 30.0
@@ -282,49 +274,3 @@ def _broker(folder):
     place = folder / "broker"
     place.mkdir()
     return brokers.Mosquitto(place) if brokers.binary() else Embedded(place)
-
-
-def live(folder, seed, rounds, **options):
-    """A whole life of so many rounds -> Life, closed."""
-    life = Life(folder, seed, **options)
-    try:
-        for _ in range(rounds):
-            if not life.round():
-                break
-    finally:
-        life.close()
-    return life
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=ROUNDS_A_LIFE)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=FAULTS)
-    options = parser.parse_args()
-    begun = time.monotonic()
-    total, heard, overflow, repeated, bad, done, seed = collections.Counter(), 0, 0, 0, [], 0, options.seed
-    while done < options.rounds:
-        folder = Path(tempfile.mkdtemp(prefix="lives-"))
-        with contextlib.suppress(KeyboardInterrupt):
-            life = live(folder, seed, min(ROUNDS_A_LIFE, options.rounds - done), kinds=options.only)
-        ran = sum(n for kind, n in life.counts.items() if kind in FAULTS)
-        done, seed = done + max(ran, 1), seed + 1
-        total += life.counts
-        heard, overflow, repeated = heard + life.boards.heard, overflow + life.bridge.overflow, repeated + life.checker.repeated
-        if life.checker.violations:
-            bad.append(life.seed)
-            print(f"seed {life.seed}: {len(life.checker.violations)} violations", *life.checker.violations[:10], sep="\n  ")
-            print(*life.story[-12:], sep="\n  ", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-    minutes = (time.monotonic() - begun) / 60
-    print("| rounds | frames heard | overflow of the bridge | came again after a cut | lives with a violation | minutes |")
-    print("|---|---|---|---|---|---|")
-    print(f"| {done} | {heard} | {overflow} | {repeated} | {len(bad)} | {minutes:.1f} |\n")
-    print(", ".join(f"{kind} {n}" for kind, n in sorted(total.items())))
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
-    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What strace shows of the daemon's word, and what a power cut of the host leaves of it."""
+
+import os
+import random
+import shutil
+import time
+from itertools import pairwise
+
+import gatedesk as desk
+import hostcut
+import pytest
+from lifebridge import Bridge
+
+from firmware.wire import hdlc, link
+from gateway.store import Store
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("strace") and not os.environ.get("CI"), reason="no strace on this machine: apt install strace"
+)
+FRAMES = 60
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory, broker):
+    """A daemon under strace takes sixty frames, passes them on and is stopped -> (trace, operations, names by number)."""
+    folder = tmp_path_factory.mktemp("traced")
+    gate = folder / "gate"
+    gate.mkdir()
+    rng = random.Random(4)
+    bridge = Bridge(folder, rng)
+    files = desk.Files(gate, {"bridge": bridge.path}, broker, "batch_age_s = 0.05\nbatch_readings = 5").write()
+    listener = desk.Listener(broker)
+    trace = hostcut.Trace(gate, folder / "trace")
+    daemon = desk.Daemon(files, prefix=trace.prefix)
+    names = {}
+    try:
+        desk.until(lambda: bridge.hellos, 20)
+        for piv in range(1, FRAMES + 1):
+            n = rng.randint(1, desk.NODES)
+            bridge.hears(desk.frame(n, piv, {3: piv % 100, **({19: 1} if piv % 20 == 0 else {})}), (piv,))
+            names[piv] = desk.name(n, piv)
+            time.sleep(rng.choice((0, 0.002, 0.01)))
+        desk.until(lambda: not bridge.waiting, 20)
+        desk.until(lambda: len(set(names.values()) & set(listener.frames())) == FRAMES, 20)
+        assert trace.stop(daemon) == 0
+    finally:
+        daemon.close()
+        bridge.close()
+        listener.close()
+    return trace, trace.operations(), names
+
+
+def handled(operation):
+    """The number that a write to the line acknowledges, or None."""
+    if operation.call != "out" or "/dev/pts/" not in operation.path:
+        return None
+    messages = [link.parse(body) for proto, body in hdlc.Decoder().feed(operation.data) if proto == hdlc.PROTO_MESSAGE]
+    return max((m[1] for m in messages if m[0] == link.HANDLED), default=None)
+
+
+def left(trace, operations, folder, rng, how=None):
+    """Names in the store of a disk that a cut behind these operations leaves."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = hostcut.disk(trace.before, operations, rng, how)
+    hostcut.put(folder, {folder / path.relative_to(trace.folder): data for path, data in files.items()})
+    return hostcut.stored(folder)
+
+
+def test_handled_leaves_after_the_sync_has_returned(traced, tmp_path):
+    """At the moment of each [7], what is surely on disk holds every frame that it names."""
+    trace, operations, names = traced
+    acknowledged = [(at, handled(op)) for at, op in enumerate(operations) if handled(op)]
+    assert acknowledged[-1][1] == FRAMES
+    for at, upto in acknowledged:
+        sure = left(trace, operations[:at], tmp_path / "disk", random.Random(at), "none")
+        assert {name for seq, name in names.items() if seq <= upto} <= sure, f"[7, {upto}] left too early"
+
+
+def test_nothing_goes_upstream_before_it_is_on_disk(traced, tmp_path):
+    trace, operations, names = traced
+    given = set()
+    for at, op in enumerate(operations):
+        if op.call != "out" or "/dev/pts/" in op.path:
+            continue
+        found = {name for name in names.values() if name in op.data} - given
+        if found:
+            given |= found
+            assert found <= left(trace, operations[:at], tmp_path / "disk", random.Random(at), "none")
+    assert len(given) == FRAMES, "each was seen to leave"
+
+
+def test_any_cut_keeps_what_was_acknowledged(traced, tmp_path):
+    """A hundred cuts at any operation, with any part of the unsynced sectors: the store opens, and nothing of it is missing."""
+    trace, operations, names = traced
+    rng = random.Random(11)
+    first = next(at for at, op in enumerate(operations) if handled(op))
+    kept = 0
+    for _ in range(100):
+        cut = rng.randrange(first + 1, len(operations) + 1)
+        upto = max(filter(None, map(handled, operations[:cut])))
+        found = left(trace, operations[:cut], tmp_path / "disk", rng)
+        Store(tmp_path / "disk" / "store.db").close()
+        missing = {name for seq, name in names.items() if seq <= upto} - found
+        assert not missing, f"cut after operation {cut} of {len(operations)}: {sorted(n.hex() for n in missing)}"
+        kept += len(found)
+    assert kept
+
+
+def test_the_disk_of_the_model_forgets_what_was_not_synced(tmp_path):
+    """Of the model itself: synced bytes stay, others are torn at sectors, a new name may be missing until it is synced."""
+    path = str(tmp_path / "file")
+    write = hostcut.Operation("write", path, 0, b"a" * 1024)
+    synced = [hostcut.Operation("create", path, 0, b""), write, hostcut.Operation("sync", path, 0, b"")]
+    after = [write._replace(data=b"b" * 1024)]
+    seen, rng = set(), random.Random(1)
+    for _ in range(100):
+        (data,) = hostcut.disk({}, synced + after, rng).values()
+        assert len(data) == 1024
+        assert all(len(set(data[at : at + 512])) == 1 for at in (0, 512)), "a sector is whole"
+        seen.add((data[0], data[512]))
+    assert len(seen) == 4
+    assert {len(hostcut.disk({}, synced[:2], random.Random(seed))) for seed in range(60)} == {0, 1}
+    renamed = [*synced, hostcut.Operation("rename", path, 0, str(tmp_path / "new").encode())]
+    names = {next(iter(hostcut.disk({}, renamed, random.Random(seed)))).name for seed in range(60)}
+    assert names == {"file", "new"}
+    sure = [*renamed, hostcut.Operation("sync", str(tmp_path), 0, b"")]
+    assert {next(iter(hostcut.disk({}, sure, random.Random(seed)))).name for seed in range(60)} == {"new"}
+
+
+def test_syncs_that_are_left_out_are_found(traced, tmp_path):
+    """The proof can fail: the same record without its syncs loses what was acknowledged."""
+    trace, operations, names = traced
+    careless = [op for op in operations if op.call != "sync"]
+    at, upto = next((at, handled(op)) for at, op in enumerate(careless) if (handled(op) or 0) > FRAMES // 2)
+    found = left(trace, careless[:at], tmp_path / "disk", random.Random(1), "none")
+    assert not {name for seq, name in names.items() if seq <= upto} <= found
+    assert all(a <= b for a, b in pairwise(filter(None, map(handled, operations)))), "acknowledged in order"
