@@ -86,7 +86,7 @@ class Intake:
         items, self._inbox = self._inbox[:JUDGE_MAX], self._inbox[JUDGE_MAX:]
         if self._receiver.size > INBOX_MAX:
             items, self._inbox = [], items + self._inbox
-        elif items:
+        elif items or self._receiver.overdue(self._clock.monotonic()):
             self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
             if self._since_s is None:
                 self._since_s = self._now()
@@ -126,6 +126,8 @@ class Intake:
                 try:
                     taken = await self._in_store(self._receiver.commit, self._sealed[0], unix_s, mono_s)
                 except HostError as error:
+                    for waiting in self._sealed:
+                        waiting.stale = True
                     await self._no_room(error)
                     return False
                 gathered = self._sealed.popleft()
@@ -136,7 +138,7 @@ class Intake:
                     self._event("error", name="disk_full", over=True)
                 if len(self._inbox) <= INBOX_MAX and not self._closing:
                     self._pause(False)
-                self._answer(taken, gathered.openings)
+                self._answer(taken, gathered)
             return True
 
     async def settle(self, *, folded: bool = False) -> bool:
@@ -169,7 +171,10 @@ class Intake:
         self._event("error", name="clock_stepped", by_s=by_s)
 
     async def flush(self) -> None:
-        """Write what was counted, unless a group is there to take it along, or may still come within a window."""
+        """Write what was counted, unless a group is there to take it along, or may still come within a window. And judge what
+        has waited for its turn too long.
+        """
+        self._news.set()
         if self._since_s is None and not self._sealed and self._now() - self._written_s >= self._window_s:
             await self.settle()
 
@@ -180,6 +185,7 @@ class Intake:
             line.pause()
         items, self._inbox = self._inbox, []
         self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
+        self._receiver.give_up_order()
         await self.settle()
         for line in self.lines.values():
             await line.drain(0.5)
@@ -235,10 +241,12 @@ class Intake:
         except HostError:
             pass
 
-    def _answer(self, taken: Taken, openings: dict[Source, int]) -> None:
-        self._answers(taken, openings)
+    def _answer(self, taken: Taken, gathered: Gathered) -> None:
+        self._answers(taken, gathered)
         for source, seq in taken.handled.items():
-            if self.lines[source].openings == openings[source]:  # else another board may be there, with other numbers
+            if gathered.stale:  # nobody has listened to the line since: its board may have begun anew, with other numbers
+                self.lines[source].send(link.ask_hello())
+            elif self._same(source, gathered):
                 self.lines[source].send(link.handled(seq))
         for source in taken.asks:
             self.lines[source].send(link.ask_hello())
@@ -249,12 +257,15 @@ class Intake:
             for event in taken.events:
                 self._events.say({"t": now_s, **event})
 
-    def _answers(self, taken: Taken, openings: dict[Source, int]) -> None:
+    def _same(self, source: Source, gathered: Gathered) -> bool:
+        """Is the board of the group still at the end of the line, and has not begun anew since?"""
+        return (self.lines[source].openings, source.numbering.restarts) == gathered.openings[source]
+
+    def _answers(self, taken: Taken, gathered: Gathered) -> None:
         """To the very bridge that heard the uplink, before that is acknowledged."""
         for answer in taken.answers:
-            line = self.lines[answer.source]
-            if line.openings == openings[answer.source]:
-                line.send(link.send(answer.number, answer.frame, answer.at_ms, {}))
+            if not gathered.stale and self._same(answer.source, gathered):
+                self.lines[answer.source].send(link.send(answer.number, answer.frame, answer.at_ms, {}))
 
     def _event(self, kind: str, **fields: Any) -> None:
         if self._events:

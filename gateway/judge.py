@@ -52,8 +52,8 @@ class Gathered:
     """What was judged and is not yet on disk: `group` for the store, `taken` for afterwards.
 
     kids, links: whose row is written, because its state is no fold of `uplink` any more. urgent: nobody may wait for it.
-    openings: how often each port had been opened when its last item was judged. asked: what the controller decides.
-    noted: work for the same transaction, of what `alarms` says.
+    openings: how often each port had been opened, and its board begun anew, when its last item was judged. stale: the disk
+    did not take it at once. asked: what the controller decides. noted: work for the same transaction, of what `alarms` says.
     """
 
     group: Group = field(default_factory=Group)
@@ -61,7 +61,8 @@ class Gathered:
     kids: set[Kid] = field(default_factory=set)
     links: set[Source] = field(default_factory=set)
     urgent: bool = False
-    openings: dict[Source, int] = field(default_factory=dict)
+    openings: dict[Source, tuple[int, int]] = field(default_factory=dict)
+    stale: bool = False
     asked: Asked | None = None
     noted: Callable[[sqlite3.Connection], None] | None = None
     alarms: list[Event] = field(default_factory=list)

@@ -105,6 +105,8 @@ class Receiver:
                 source.opened()
             elif proto == COUNT:
                 self._gathered.group.count(body.decode())
+        for source in self._sources:
+            self._late(source, source.early.before(None, mono_s))
 
     def tick(self, unix_s: float) -> None:
         """Now and then: alarms that are over, key ids that are retired. It is written in company, or by `seal(dirt=True)`."""
@@ -130,6 +132,15 @@ class Receiver:
     def urgent(self) -> bool:
         """May the group not wait for company?"""
         return self._gathered.urgent or max(self._lines.values(), default=0) >= _LINE_MAX
+
+    def overdue(self, mono_s: float) -> bool:
+        """Does a frame wait for its turn for too long? `judge` takes it then."""
+        return any(source.early.overdue(mono_s) for source in self._sources)
+
+    def give_up_order(self) -> None:
+        """Judge what came before its turn, without waiting for the rest."""
+        for source in self._sources:
+            self._late(source, source.early.all())
 
     def seal(self, *, dirt: bool = False, folded: bool = False) -> Gathered:
         """End the group, to be committed, and begin the next one. dirt: write what was counted even when there is nothing else.
@@ -165,7 +176,7 @@ class Receiver:
     def _line(self, gathered: Gathered, source: Source) -> None:
         """What a line's numbers say at the end of a group."""
         numbering, (handled, begun, gaps, lost) = source.numbering, self._before[source]
-        gathered.openings[source] = source.openings
+        gathered.openings[source] = source.openings, numbering.restarts
         if numbering.dirty:
             numbering.dirty = False
             gathered.links.add(source)
@@ -258,7 +269,10 @@ class Receiver:
             return False
         _, firmware, uid, _, t_ms, heard, overflow = message[:7]
         source.clock.hello(t_ms, at_s)
+        restarts = source.numbering.restarts
         source.numbering.hello(heard)
+        if source.numbering.restarts != restarts:  # what came early is of another count, and does not come again
+            self._late(source, source.early.all())
         log.info("%s: hello of %s, firmware %s, %d heard, %d overflowed", source.board, uid, firmware, heard, overflow)
         if self._want_events:
             said = {"uid": str(uid), "firmware": str(firmware), "heard": heard, "overflow": overflow}
@@ -271,14 +285,31 @@ class Receiver:
         _, seq, frame, rssi_dbm, snr_x4, t_ms = message[:6]
         if not (type(seq) is type(t_ms) is int and type(frame) is bytes and _whole(rssi_dbm) and _whole(snr_x4)):
             return False
-        self._lines[source] = self._lines.get(source, 0) + 1
-        if source.numbering.heard(seq, frame):
+        resent = source.numbering.heard(seq, frame)
+        if resent is None:
+            source.early.add(seq, at_s, message)
+            return True
+        self._late(source, source.early.before(seq, at_s))
+        if resent:
+            self._lines[source] = self._lines.get(source, 0) + 1
             self._gathered.group.count("line_resent")
-        elif self._frame(source, source.clock.heard(t_ms, at_s), frame, rssi_dbm, snr_x4, t_ms, seq):
+        else:
+            self._take(source, at_s, message)
+        return True
+
+    def _late(self, source: Source, held: list[tuple[int, float, list[Any]]]) -> None:
+        """What came before its turn, and that turn did not come: the board no longer has it."""
+        for seq, at_s, message in held:
+            if source.numbering.late(seq, message[2]):
+                self._take(source, at_s, message)
+
+    def _take(self, source: Source, at_s: float, message: list[Any]) -> None:
+        _, seq, frame, rssi_dbm, snr_x4, t_ms = message[:6]
+        self._lines[source] = self._lines.get(source, 0) + 1
+        if self._frame(source, source.clock.heard(t_ms, at_s), frame, rssi_dbm, snr_x4, t_ms, seq):
             self._used.add(source.board)
         else:
             self._gathered.links.add(source)
-        return True
 
     def _frame(  # noqa: PLR0917 - a message's parts
         self, source: Source, mono_s: float, frame: bytes,

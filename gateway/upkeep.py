@@ -16,7 +16,7 @@ from gateway.upstream.upstreams import Upstreams
 
 log = logging.getLogger("gateway")
 
-HELLO_S = 2.0  # ask again so often while a board does not answer
+HELLO_S = 1.0  # ask again so often while a board does not answer
 TICK_S = 1.0
 PRUNE_S = 60.0
 FOLD_S = 6 * 3600.0  # a quiet town's rows are few, and yet not behind for ever

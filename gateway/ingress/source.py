@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 from firmware.wire.host.hdlc import Decoder
 
@@ -13,7 +14,10 @@ _TAG = 8
 _SEEN = struct.Struct(f">I{_TAG}s")
 _BOARD_KEEPS = 64  # frames that are not handled, which it sends again after a hello
 _SEEN_MAX = 80
-_BELIEVE = 3
+# How often a board must begin at the same number before we believe that it no longer has those before it: the first message
+# behind a hello may be lost on a bad line that often.
+_BELIEVE = 8
+EARLY_S = 10.0  # what came too early waits so long for a board that answers no hello
 _WRAP_MS = 1 << 32
 _HALF_MS = 1 << 31
 # How far the quartz of a board may run behind ours: 100 ppm, in ms a second.
@@ -27,7 +31,7 @@ class Numbering:
 
     Nothing is acknowledged from the opening of the port to the board's hello, after which it sends again what is not
     handled: an acknowledgement covers every number up to it, and we do not know which ones the board still holds. The same
-    after a gap (a line lost on the serial port).
+    after a gap (a line lost on the serial port). What comes meanwhile is early: the board will send what lies before it, and it.
     """
 
     def __init__(self, seen: bytes = b"") -> None:
@@ -38,13 +42,16 @@ class Numbering:
         self.gaps = 0  # how often a hello was needed
         self.lost = 0  # numbers that never came
         self.begun = 0  # how often the board began again after a hello
+        self.restarts = 0  # how often the board began to count anew
         self.dirty = False  # what is remembered has changed otherwise than by `note`
+        self._waits = False  # for a hello, before which nothing is in order
         self._doubted: int | None = None
         self._doubts = 0
 
     def opened(self) -> None:
         """The port was opened: another board may be at its end."""
         self.synced = False
+        self._waits = True
         self.expected = self.handled = self._doubted = None
 
     def hello(self, heard: int) -> None:
@@ -53,15 +60,17 @@ class Numbering:
             self.dirty = self.dirty or bool(self.seen)
             self.seen.clear()
             self.handled = None
+            self.restarts += 1
         self.synced = True
+        self._waits = False
         self.expected = None
 
-    def heard(self, seq: int, frame: bytes) -> bool:
-        """Note a frame. True when it is a resend: handled before, and its effects stored together with this answer."""
+    def heard(self, seq: int, frame: bytes) -> bool | None:
+        """Note a frame. True when it is a resend: handled before, and its effects stored together with this answer. None when
+        it is early, and nothing is noted: it comes again in its turn, or is given to `late`.
+        """
         tag = frame[-_TAG:]
         resend = self.seen.get(seq) == tag
-        if not resend:
-            self.note(seq, tag)
         if seq == self.expected:
             self.expected = seq + 1
             self.handled = seq
@@ -70,7 +79,19 @@ class Numbering:
                 self._first(seq)
             elif seq > self.expected:
                 self._ask()
+        if not resend:
+            if self._waits:
+                return None
+            self.note(seq, tag)
         return resend
+
+    def late(self, seq: int, frame: bytes) -> bool:
+        """Note a frame that came early and never came in its turn. False: it was noted since."""
+        tag = frame[-_TAG:]
+        if self.seen.get(seq) == tag:
+            return False
+        self.note(seq, tag)
+        return True
 
     def note(self, seq: int, tag: bytes) -> None:
         """Remember what a number ended with. The last of them are kept."""
@@ -102,6 +123,7 @@ class Numbering:
 
     def _ask(self) -> None:
         self.synced = False
+        self._waits = True
         self.expected = None
         self.gaps += 1
 
@@ -114,6 +136,45 @@ class Numbering:
     def progress(self) -> tuple[int | None, int, int, int]:
         """What somebody may have to be told of: handled, begun, gaps, lost."""
         return self.handled, self.begun, self.gaps, self.lost
+
+
+class Early:
+    """Frames of one line that came before their turn: (number, our monotonic seconds, message), in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[float, list[Any]]] = {}
+        self._since_s = 0.0
+
+    def add(self, seq: int, at_s: float, message: list[Any]) -> None:
+        """Hold a frame."""
+        if not self._held:
+            self._since_s = at_s
+        self._held[seq] = at_s, message
+
+    def overdue(self, now_s: float) -> bool:
+        """Has something waited for too long?"""
+        return bool(self._held) and now_s - self._since_s > EARLY_S
+
+    def before(self, seq: int | None, now_s: float) -> list[tuple[int, float, list[Any]]]:
+        """Take out what must not wait: what lies before `seq`, which came in its turn (itself is forgotten); all of it after
+        EARLY_S; the oldest of more than a board keeps.
+        """
+        held = self._held
+        if not held:
+            return []
+        if self.overdue(now_s):
+            return self.all()
+        surplus = sorted(held)[: max(0, len(held) - _BOARD_KEEPS)]
+        found = [(n, *held.pop(n)) for n in (surplus if seq is None else sorted(n for n in held if n < seq))]
+        if seq is not None:
+            held.pop(seq, None)
+        return found
+
+    def all(self) -> list[tuple[int, float, list[Any]]]:
+        """Take out everything."""
+        found = [(n, *self._held[n]) for n in sorted(self._held)]
+        self._held.clear()
+        return found
 
 
 class BoardClock:
@@ -167,6 +228,7 @@ class Source:
         self.answer_max = ANSWER_MAX
         self.decoder = Decoder()
         self.numbering = Numbering()
+        self.early = Early()
         self.clock = BoardClock()
         self._airtime_ms = airtime_ms
         self._airtimes: dict[int, int] = {}

@@ -80,7 +80,6 @@ class Checker:
     def __init__(self):
         self.given = {}
         self.violations = []
-        self.disorder = []
         self.repeated = 0
         self._at = self._looked = 0
         self._wanted = set()
@@ -115,7 +114,7 @@ class Checker:
                 self.seen[name, fill] = lane
                 kid = name[:-4]
                 if wanted.place < self._places.get((lane, kid), -1):
-                    self.disorder.append(f"{name.hex()} came behind a later one of its board in lane {lane}")
+                    bad.append(f"{name.hex()} came behind a later one of its board in lane {lane}")
                 self._places[lane, kid] = max(wanted.place, self._places.get((lane, kid), -1))
         self._at = len(got)
         self.repeated += twice

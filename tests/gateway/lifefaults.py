@@ -174,7 +174,7 @@ def replug(life, rng):
 
 def noise(life, rng):
     """The line damages what it carries."""
-    life.bridge.noise = rng.choice((0.02, 0.05, 0.1))
+    life.bridge.noise = rng.choice((0.02, 0.1, 0.2))
     time.sleep(0.3)
     if rng.random() < 0.3:
         life.end()

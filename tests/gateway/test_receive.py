@@ -14,7 +14,7 @@ from gateway import fold
 from gateway.books import Books
 from gateway.errors import HostError
 from gateway.fold import Kid
-from gateway.ingress.source import Source
+from gateway.ingress.source import EARLY_S, Source
 from gateway.receive import COUNT, OPENED, Receiver
 from gateway.store import Store
 from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT
@@ -259,12 +259,12 @@ def test_a_line_lost_on_the_port_is_asked_for_again(bench):
     bench.seq = 1
     taken = bench.take(two, three)
     assert (taken.handled, taken.asks) == ({bench.source: 3}, [])
-    assert [row.piv for row in bench.rows()] == [1, 3, 2]
-    for handled in ({}, {}, {bench.source: 8}):  # a board that no longer has 4 to 7 is believed the third time
+    assert [row.piv for row in bench.rows()] == [1, 2, 3], "in the order in which they were heard"
+    for handled in (*[{}] * 7, {bench.source: 8}):  # a board that no longer has 4 to 7 is believed the eighth time
         bench.hello(9)
         bench.seq = 7
         assert bench.take(desk.frame(1, 8, {3: 8})).handled == handled
-    assert bench.books[1] == {"line_resent": 3, "line_lost": 4}
+    assert bench.books[1] == {"line_lost": 4}
 
 
 def test_messages_that_make_no_sense(bench):
@@ -287,6 +287,8 @@ def test_numbers_beyond_all_reason(bench):
         message = cbor2.dumps([1, 3, desk.frame(1, 3, {3: 3}), odd, 1, 1])
         bench.line(hdlc.encode(hdlc.PROTO_MESSAGE, message))
     bench.line(link.heard(2**64 - 1, desk.frame(1, 3, {3: 3, 30: [[b"x"], {1: "y"}]}), -1, 1, 1))
+    bench.receiver.give_up_order()
+    bench.group([])
     assert bench.books[1] == {"line_message": 3}
     assert bench.books[0]["0001"].stored == 3
     assert min(row.unix_ms for row in bench.rows()) == -(2**60)
@@ -347,3 +349,48 @@ def test_a_flood_of_foreign_frames_costs_little(bench):
     assert time.perf_counter() - start < 5
     assert taken.handled == {bench.source: 10_001}
     assert sum(bench.books[1].values()) == 10_000
+
+
+def test_what_comes_before_its_turn_waits_for_it(bench):
+    """At an opened port the board's hello decides; who says none, or no longer has the frame, is heard all the same."""
+    frames = {piv: desk.frame(1, piv, {3: piv}) for piv in range(1, 8)}
+    opened = [(bench.source, MONO_S, OPENED, b"")]
+
+    def pivs():
+        return [row.piv for row in bench.rows()]
+
+    bench.take(frames[1])
+    bench.group(opened)
+    bench.seq = 2
+    assert bench.take(frames[3]).handled == {}
+    assert pivs() == [1], "it waits"
+    bench.hello(3)
+    bench.seq = 1
+    assert bench.take(frames[2], frames[3]).handled == {bench.source: 3}
+    assert pivs() == [1, 2, 3]
+    # The board overflowed meanwhile: 5 came early and is not sent again.
+    bench.group(opened)
+    bench.seq = 4
+    bench.take(frames[5])
+    for _ in range(8):
+        bench.hello(6)
+        bench.seq = 5
+        bench.take(frames[6])
+    assert pivs() == [1, 2, 3, 5, 6]
+    # Nobody says hello.
+    bench.group(opened)
+    bench.take(frames[7])
+    assert pivs()[-1] == 6
+    assert not bench.receiver.overdue(MONO_S + EARLY_S)
+    assert bench.receiver.overdue(MONO_S + EARLY_S + 1)
+    bench.group([], at_s=MONO_S + EARLY_S + 1)
+    assert pivs()[-1] == 7
+
+
+def test_more_early_frames_than_a_board_keeps_do_not_wait(bench):
+    bench.group([(bench.source, MONO_S, OPENED, b"")])
+    bench.seq = 10
+    bench.take(*(desk.frame(1, piv, {3: piv}) for piv in range(1, 71)))
+    assert [row.piv for row in bench.rows()] == [1, 2, 3, 4, 5, 6]
+    bench.hello(2)  # it counts anew: they will not come again
+    assert [row.piv for row in bench.rows()] == list(range(1, 71))

@@ -95,8 +95,8 @@ def _arm_answers(where: str, point: Callable[[str], None]) -> None:
             point("counted")
         return made
 
-    def given(self: intake.Intake, taken: Any, openings: Any) -> None:
-        answer(self, taken, openings)
+    def given(self: intake.Intake, taken: Any, gathered: Any) -> None:
+        answer(self, taken, gathered)
         if taken.answers:
             point("given")
 
