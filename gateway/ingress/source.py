@@ -45,6 +45,7 @@ class Numbering:
         self.restarts = 0  # how often the board began to count anew
         self.dirty = False  # what is remembered has changed otherwise than by `note`
         self._waits = False  # for a hello, before which nothing is in order
+        self._told = 0  # what the last hello said
         self._doubted: int | None = None
         self._doubts = 0
 
@@ -63,6 +64,7 @@ class Numbering:
             self.restarts += 1
         self.synced = True
         self._waits = False
+        self._told = heard
         self.expected = None
 
     def heard(self, seq: int, frame: bytes) -> bool | None:
@@ -103,7 +105,8 @@ class Numbering:
 
     def _first(self, seq: int) -> None:
         """The first number after a hello: the oldest that the board holds, if nothing was lost or overtaken on the line."""
-        missing = [n for n in range(max(1, seq - _BOARD_KEEPS), seq) if n not in self.seen]
+        keeps = max(1, seq - _BOARD_KEEPS, self._told - _BOARD_KEEPS + 1)
+        missing = [n for n in range(keeps, seq) if n not in self.seen]
         if missing:
             # The board may hold them still, and would drop them at our word: believe it when it begins here again and again.
             self._doubts = self._doubts + 1 if seq == self._doubted else 1

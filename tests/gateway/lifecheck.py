@@ -10,11 +10,14 @@ FRAME, FILL = "frame", "fill"
 
 
 class Given(NamedTuple):
-    """A reading that a board took: its name (kid || PIV), its fills oldest first, its place in the order of its kid."""
+    """A reading that a board took: its name (kid || PIV), its fills oldest first, when it was heard first and last: a board may
+    send it twice, and the bridge lose the first.
+    """
 
     name: bytes
     fills: tuple
-    place: int
+    first: int
+    last: int
 
 
 class Reader:
@@ -81,15 +84,18 @@ class Checker:
         self.given = {}
         self.violations = []
         self.repeated = 0
-        self._at = self._looked = 0
+        self._at = self._looked = self._heard = 0
         self._wanted = set()
         self._places = {}
         self.seen = {}
 
     def give(self, name, fills):
         """The bridge hears a frame that holds this reading; a frame that is heard again is the same reading."""
-        if name not in self.given:
-            self.given[name] = Given(name, tuple(fills), len(self.given))
+        self._heard += 1
+        if name in self.given:
+            self.given[name] = self.given[name]._replace(last=self._heard)
+        else:
+            self.given[name] = Given(name, tuple(fills), self._heard, self._heard)
             self._wanted.update((name, fill) for fill in fills)
 
     def missing(self, lost, got):
@@ -113,9 +119,9 @@ class Checker:
             else:
                 self.seen[name, fill] = lane
                 kid = name[:-4]
-                if wanted.place < self._places.get((lane, kid), -1):
+                if wanted.last < self._places.get((lane, kid), 0):
                     bad.append(f"{name.hex()} came behind a later one of its board in lane {lane}")
-                self._places[lane, kid] = max(wanted.place, self._places.get((lane, kid), -1))
+                self._places[lane, kid] = max(wanted.first, self._places.get((lane, kid), 0))
         self._at = len(got)
         self.repeated += twice
         if twice > again:

@@ -45,9 +45,9 @@ class Boards:
         self.heard += 1
         dice = rng.random()
         if dice < 0.05 and self._last:
-            return self._last
+            return self._resent(self._last)
         if dice < 0.1 and self._again:
-            return self._again.pop(0)
+            return self._resent(self._again.pop(0))
         n = rng.randint(1, desk.NODES)
         fill = rng.randrange(90)
         if dice < 0.2:
@@ -60,6 +60,11 @@ class Boards:
         else:
             self._last = self._frame(n, {1: 3700, 3: fill}, (fill,))
         return self._last
+
+    def _resent(self, sent):
+        for name in sent[1]:
+            self.checker.give(name, ())
+        return sent
 
     def _frame(self, n, payload, *fills):
         """Of several readings the earlier ones were lost on the air: this frame repeats them."""
