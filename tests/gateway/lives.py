@@ -46,7 +46,7 @@ class Boards:
         dice = rng.random()
         if dice < 0.05 and self._last:
             return self._resent(self._last)
-        if dice < 0.1 and self._again:
+        if self._again and (dice < 0.1 or len(self._again) > 3):
             return self._resent(self._again.pop(0))
         n = rng.randint(1, desk.NODES)
         fill = rng.randrange(90)
