@@ -82,6 +82,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "nonce": bench("nonce", "The controller killed with SIGKILL, then restored from a backup.", "1000"),
     "wear": bench("wear", "What a board's reports do to its flash.", "--days", "365"),
     "lives": bench("lives", "A gateway under all that can happen to it, judged from outside.", "--rounds", "1000"),
+    "hostcut": bench("hostcut", "Power cuts of the gateway's host."),
+    "week": bench("week", "A broker away for a week, simulated."),
+    "fuzz": bench("fuzz", "Every door of the gateway, mutated inputs."),
     "towns": towns,
     "properties": properties,
 }

@@ -31,6 +31,11 @@ class Desk(Bench):
         super().__init__(folder, events=True, **options)
         self.hello()
 
+    def hello(self, heard=0, **more):
+        """The bridge begins anew, and so do its numbers."""
+        self.seq = heard
+        return super().hello(heard, **more)
+
     def open(self):
         if self.store:
             self.store.close()

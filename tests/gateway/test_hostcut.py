@@ -3,16 +3,11 @@
 import os
 import random
 import shutil
-import time
 from itertools import pairwise
 
-import gatedesk as desk
 import hostcut
 import pytest
-from lifebridge import Bridge
-
-from firmware.wire import hdlc, link
-from gateway.store import Store
+from hostrun import cuts, handled, left, record
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("strace") and not os.environ.get("CI"), reason="no strace on this machine: apt install strace"
@@ -23,48 +18,7 @@ FRAMES = 60
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory, broker):
     """A daemon under strace takes sixty frames, passes them on and is stopped -> (trace, operations, names by number)."""
-    folder = tmp_path_factory.mktemp("traced")
-    gate = folder / "gate"
-    gate.mkdir()
-    rng = random.Random(4)
-    bridge = Bridge(folder, rng)
-    files = desk.Files(gate, {"bridge": bridge.path}, broker, "batch_age_s = 0.05\nbatch_readings = 5").write()
-    listener = desk.Listener(broker)
-    trace = hostcut.Trace(gate, folder / "trace")
-    daemon = desk.Daemon(files, prefix=trace.prefix)
-    names = {}
-    try:
-        desk.until(lambda: bridge.hellos, 20)
-        for piv in range(1, FRAMES + 1):
-            n = rng.randint(1, desk.NODES)
-            bridge.hears(desk.frame(n, piv, {3: piv % 100, **({19: 1} if piv % 20 == 0 else {})}), (piv,))
-            names[piv] = desk.name(n, piv)
-            time.sleep(rng.choice((0, 0.002, 0.01)))
-        desk.until(lambda: not bridge.waiting, 20)
-        desk.until(lambda: len(set(names.values()) & set(listener.frames())) == FRAMES, 20)
-        assert trace.stop(daemon) == 0
-    finally:
-        daemon.close()
-        bridge.close()
-        listener.close()
-    return trace, trace.operations(), names
-
-
-def handled(operation):
-    """The number that a write to the line acknowledges, or None."""
-    if operation.call != "out" or "/dev/pts/" not in operation.path:
-        return None
-    messages = [link.parse(body) for proto, body in hdlc.Decoder().feed(operation.data) if proto == hdlc.PROTO_MESSAGE]
-    return max((m[1] for m in messages if m[0] == link.HANDLED), default=None)
-
-
-def left(trace, operations, folder, rng, how=None):
-    """Names in the store of a disk that a cut behind these operations leaves."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    files = hostcut.disk(trace.before, operations, rng, how)
-    hostcut.put(folder, {folder / path.relative_to(trace.folder): data for path, data in files.items()})
-    return hostcut.stored(folder)
+    return record(tmp_path_factory.mktemp("traced"), broker, FRAMES)
 
 
 def test_handled_leaves_after_the_sync_has_returned(traced, tmp_path):
@@ -92,19 +46,7 @@ def test_nothing_goes_upstream_before_it_is_on_disk(traced, tmp_path):
 
 def test_any_cut_keeps_what_was_acknowledged(traced, tmp_path):
     """A hundred cuts at any operation, with any part of the unsynced sectors: the store opens, and nothing of it is missing."""
-    trace, operations, names = traced
-    rng = random.Random(11)
-    first = next(at for at, op in enumerate(operations) if handled(op))
-    kept = 0
-    for _ in range(100):
-        cut = rng.randrange(first + 1, len(operations) + 1)
-        upto = max(filter(None, map(handled, operations[:cut])))
-        found = left(trace, operations[:cut], tmp_path / "disk", rng)
-        Store(tmp_path / "disk" / "store.db").close()
-        missing = {name for seq, name in names.items() if seq <= upto} - found
-        assert not missing, f"cut after operation {cut} of {len(operations)}: {sorted(n.hex() for n in missing)}"
-        kept += len(found)
-    assert kept
+    assert not cuts(traced, tmp_path / "disk", 100, random.Random(11))
 
 
 def test_the_disk_of_the_model_forgets_what_was_not_synced(tmp_path):

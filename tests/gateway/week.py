@@ -109,7 +109,7 @@ class Week:
         self.town = Town(boards)
         self.clock = Clock(folder / "clock")
         self.bridge = Bridge(folder, now_s=lambda: self.clock.now_s)
-        self.files = desk.Files(folder, {"bridge": self.bridge.path}, proxy.url, settings)
+        self.files = desk.Files(folder, {"bridge": self.bridge.path}, proxy.url, f"reconnect_max_s = 1.0\n{settings}")
         self.town.write(self.files)
         self.ear = Ear(broker.plain_port if hasattr(broker, "plain_port") else broker.port)
         self.facts = {"boards": boards}
@@ -150,11 +150,12 @@ class Week:
         mended_s = time.monotonic()
         self.proxy.mend()
         end_s = mended_s + 600
-        seen, parsed, last_s = {}, 0, 0.0
+        seen, parsed, last_s, moved_s = {}, 0, 0.0, mended_s
         while len(seen) < backlog + len(given) and time.monotonic() < end_s:
             now_s = time.monotonic()
+            self.clock.move(now_s - moved_s)
+            moved_s = now_s
             if now_s - last_s > 1 / live_per_s and len(seen) < backlog:
-                self.clock.move(now_s - last_s if last_s else 0)
                 last_s, n = now_s, n + 1
                 board = n % len(self.town.keys) + 1
                 alarm = n % 10 == 0

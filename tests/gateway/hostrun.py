@@ -1,0 +1,75 @@
+"""A traced daemon that takes frames and passes them on, and what a cut of the power leaves of its word."""
+
+import random
+import shutil
+import time
+
+import gatedesk as desk
+import hostcut
+from lifebridge import Bridge
+
+from firmware.wire import hdlc, link
+from gateway import windows
+from gateway.store import Store
+
+
+def record(folder, url, frames, *, gateway=""):
+    """So many frames in, out and acknowledged, then a stop -> (Trace, operations, {number: name})."""
+    gate = folder / "gate"
+    gate.mkdir()
+    rng, names = random.Random(4), {}
+    bridge = Bridge(folder, rng)
+    files = desk.Files(gate, {"bridge": bridge.path}, url, "batch_age_s = 0.05\nbatch_readings = 5", gateway).write()
+    listener = desk.Listener(url)
+    windows.begin(files.store)
+    trace = hostcut.Trace(gate, folder / "trace")
+    daemon = desk.Daemon(files, prefix=trace.prefix)
+    try:
+        desk.until(lambda: bridge.hellos, 30)
+        for seq in range(1, frames + 1):
+            n = rng.randint(1, desk.NODES)
+            names[seq] = desk.name(n, seq)
+            bridge.hears(desk.frame(n, seq, {3: seq % 100, **({19: 1} if seq % 20 == 0 else {})}), (names[seq],))
+            time.sleep(rng.choice((0, 0.002, 0.01)))
+            desk.until(lambda: len(bridge.waiting) < 50, 30)
+        desk.until(lambda: not bridge.waiting, 30)
+        desk.until(lambda: len(set(names.values()) & set(listener.frames())) == frames, 60)
+        assert trace.stop(daemon) == 0
+    finally:
+        for part in (daemon, bridge, listener):
+            part.close()
+    return trace, trace.operations(), names
+
+
+def handled(operation):
+    """The number that a write to the line acknowledges, or None."""
+    if operation.call != "out" or "/dev/pts/" not in operation.path:
+        return None
+    messages = [link.parse(body) for proto, body in hdlc.Decoder().feed(operation.data) if proto == hdlc.PROTO_MESSAGE]
+    return max((m[1] for m in messages if m[0] == link.HANDLED), default=None)
+
+
+def left(trace, operations, folder, rng, how=None):
+    """Names in the store of a disk that a cut behind these operations leaves."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = hostcut.disk(trace.before, operations, rng, how)
+    hostcut.put(folder, {folder / path.relative_to(trace.folder): data for path, data in files.items()})
+    return hostcut.stored(folder)
+
+
+def cuts(recorded, folder, n, rng):
+    """n cuts at any operation behind the first [7], with any part of the unsynced sectors -> what was violated, in words."""
+    trace, operations, names = recorded
+    said = [handled(op) for op in operations]
+    first = next(at for at, upto in enumerate(said) if upto)
+    bad = []
+    for _ in range(n):
+        cut = rng.randrange(first + 1, len(operations) + 1)
+        upto = max(filter(None, said[:cut]))
+        found = left(trace, operations[:cut], folder, rng)
+        Store(folder / "store.db").close()
+        missing = {name for seq, name in names.items() if seq <= upto} - found
+        if missing:
+            bad.append(f"cut behind operation {cut} of {len(operations)}: {len(missing)} acknowledged and lost")
+    return bad
