@@ -6,6 +6,7 @@ them, all within range, goes to the reference, which alone names errors. A test 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from firmware.wire.cbor import loads
@@ -41,8 +42,11 @@ class _UnusualError(Exception):
     """The reference has to judge."""
 
 
+# A frame is read when it comes and again when it goes upstream, soon after as a rule.
+@lru_cache(2048)
 def parse(payload: bytes, piv: int) -> tuple[dict[int, Any], Entries]:
-    """What a payload under counter `piv` says: at least control keys and the age, and all its entries, oldest first.
+    """What a payload under counter `piv` says: at least control keys and the age, and all its entries, oldest first;
+    to be read only.
 
     WireError cbor or value, as the reference.
     """

@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import HostError
 from gateway.upstream import tls
+from gateway.upstream.client import Client
 
 ACK_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 10.0
@@ -114,6 +115,7 @@ class Connection:
         self._queue: deque[tuple[asyncio.Future[None], str, bytes, Packed, bool]] = deque()
         self._heard_s = 0.0  # when an acknowledgement last came, or was first waited for
         self._tick: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
         self.window = _ANY_WINDOW
         self.packet_max_bytes = _ANY_PACKET
         self.n_acked = 0
@@ -121,8 +123,8 @@ class Connection:
         self._ears = _Ears("gateway.mqtt")
         self._paho = self._client(door)
 
-    def _client(self, door: Door) -> paho.Client:
-        client = paho.Client(
+    def _client(self, door: Door) -> Client:
+        client = Client(
             CallbackAPIVersion.VERSION2,
             door.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,
@@ -201,6 +203,7 @@ class Connection:
         self._paho.on_publish = self._on_publish
         self._paho.on_subscribe = self._on_subscribe
         self._paho.on_message = self._on_message
+        self._paho.on_socket_register_write = lambda *_: None  # writing is ours: see _flush
         self._paho.on_socket_close = lambda _, __, closed: self._unwatch(closed)
         self._loop.add_reader(sock, self._readable, sock)
         self._tick = self._loop.call_later(_TICK_S, self._every_tick)
@@ -235,7 +238,8 @@ class Connection:
                 future.set_exception(LostError("the connection has ended"))
             else:
                 self._waiting[info.mid] = future
-        self._flush()
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._flush)  # what is published at once leaves at once
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """QoS 1; what is retained comes once in the life of a session. Raises HostError broker_refused, LostError."""
@@ -263,6 +267,7 @@ class Connection:
         """Say good-bye, so that the will is not read, and forget the rest."""
         if not self.lost.done() and self._connack.done():
             self._paho.disconnect()
+            self._flush()
         self._drop(LostError("closed"))
 
     # What paho calls
@@ -326,14 +331,16 @@ class Connection:
     def _readable(self, sock: Any) -> None:
         try:
             self._paho.loop_read()
-            while self._paho.socket() is not None and getattr(sock, "pending", int)():
+            while self._paho.socket() is not None and (self._paho.buffered or getattr(sock, "pending", int)()):
                 self._paho.loop_read()
             self._send()
+            self._flush()
         except Exception as error:  # whatever a broker sends: it is the end of this connection and of nothing else
             self._drop(LostError(f"nonsense from the broker: {error!r}"))
 
     def _flush(self) -> None:
         """Write what waits; what the socket does not take now, it takes when it can."""
+        self._soon = None
         sock: Any = self._paho.socket()
         if sock is not None and self._paho.want_write():
             self._paho.loop_write()

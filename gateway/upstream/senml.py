@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import cbor2
 
-from firmware.wire.host.rows import BOOL, BY_KEY, BYTES
+from firmware.wire.host.rows import BOOL, BYTES, ROWS
 from firmware.wire.quantities import ALARM
 from gateway import fold
-from gateway.fold import Entry
 from gateway.uplink import REPEAT, Row
 from gateway.values import primary
 
 CONTENT_TYPE = "application/senml+cbor"
 BN, BT, N, U, V, VS, VB, VD = -2, -3, 0, 1, 2, 3, 4, 8
 
-Record = dict[int, Any]
-
-_KEPT = 8192  # records, and as many links; a town's values repeat
+_KEPT = 4096  # records of a quantity; a town's values repeat
 _DOUBLE = struct.Struct(">d")
 _SECONDS = struct.Struct(">BI")
 # A map of one to three pairs, and of two more.
@@ -36,15 +32,17 @@ _TWO_MORE = {0xA0 + n: bytes((0xA2 + n,)) for n in range(1, 4)}
 _LABEL_BN, _LABEL_BT = b"\x21", b"\x22"
 
 
-class Reading(NamedTuple):
-    """What SenML says of one reading. values: {key: value on the wire}; rssi_dbm, snr_x4: of its link, None where it has none."""
+class _Said(dict[Any, bytes]):
+    """Records of one quantity by its value, made at the first use; bounded. Its values have one type: it was checked."""
 
-    kid: bytes
-    piv: int
-    unix_ms: int
-    values: Mapping[int, Any]
-    rssi_dbm: int | None
-    snr_x4: int | None
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        self._make = make
+
+    def __missing__(self, value: Any) -> bytes:
+        if len(self) >= _KEPT:
+            self.clear()
+        record = self[value] = self._make(value)
+        return record
 
 
 class Packer:
@@ -54,27 +52,31 @@ class Packer:
         self._base_name = base_name
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
 
-    def pack(self, readings: Iterable[Reading]) -> bytes:
-        """A SenML pack of these readings."""
+    def pack(self, rows: Iterable[Row]) -> bytes:
+        """A SenML pack of the readings of these rows. Opaque frames say nothing here."""
         records: list[bytes] = []
-        for reading in readings:
-            records += self.records(reading)
+        for row in rows:
+            for piv, _, kind, unix_ms, values in fold.entries(row):
+                link = (None, None) if kind == REPEAT else (row.rssi_dbm, row.snr_x4)  # else of another frame
+                records += self.records(row.kid, piv, unix_ms, values, *link)
         return _head(len(records)) + b"".join(records)
 
-    def records(self, reading: Reading) -> list[bytes]:
-        """Its quantities, its link, and the frame it is known by; each record a CBOR map."""
-        kid, piv, unix_ms, values, rssi_dbm, snr_x4 = reading
+    def records(  # noqa: PLR0917 - what a reading consists of
+        self, kid: bytes, piv: int, unix_ms: int, values: Mapping[int, Any], rssi_dbm: int | None, snr_x4: int | None
+    ) -> list[bytes]:
+        """One reading: its quantities, its link where it has one, and the frame it is known by; each record a CBOR map."""
         base, frame = self._known.get(kid) or self._know(kid)
         found: list[bytes] = []
         for key, value in values.items():
-            try:
-                found += _quantity(key, value)
-            except TypeError:  # an unknown key with a list or a map cannot be kept
-                found += _quantity.__wrapped__(key, value)
+            said = _SAID.get(key)
+            if said is None:
+                found += _unusual(key, value)
+            else:
+                found.append(said[value])
         if rssi_dbm is not None:
-            found.append(_link("rssi", "dBW", rssi_dbm - 30))
+            found.append(_RSSI[rssi_dbm])
         if snr_x4 is not None:
-            found.append(_link("snr", "dB", snr_x4 / 4))
+            found.append(_SNR[snr_x4])
         found.append(frame + piv.to_bytes(4, "big"))
         first = found[0]
         seconds, ms = divmod(unix_ms, 1000)
@@ -89,14 +91,8 @@ class Packer:
 
 
 def pack(rows: Iterable[Row], base_name: Callable[[bytes], str]) -> bytes:
-    """A SenML pack of these rows; `base_name` of a key id ends with "_". What was not understood says nothing here."""
-    return Packer(base_name).pack(reading(row, entry) for row in rows for entry in fold.entries(row))
-
-
-def reading(row: Row, entry: Entry) -> Reading:
-    """An entry of a row; what is known by a repeat alone has no link of its own."""
-    link = (None, None) if entry.kind == REPEAT else (row.rssi_dbm, row.snr_x4)
-    return Reading(row.kid, entry.piv, entry.unix_ms, entry.values, *link)
+    """One pack by a Packer of its own."""
+    return Packer(base_name).pack(rows)
 
 
 def _head(n: int) -> bytes:
@@ -120,42 +116,40 @@ def _number(number: float) -> bytes:
     return cbor2.dumps(number, canonical=True)
 
 
-# typed: true and 1 are the same key of a dict, and different values.
-@lru_cache(_KEPT, typed=True)
-def _quantity(key: int, value: Any) -> tuple[bytes, ...]:
-    """The records of one quantity: of an alarm, one a bit that is set. A key that we do not know goes by its number."""
-    row = BY_KEY.get(key)
-    if row is None:
-        return (cbor2.dumps(_unknown(str(key), value), canonical=True),)
+def _measured(name: str, unit: str, primary: Callable[[Any], float]) -> _Said:
+    """Records with a unit."""
+    head = cbor2.dumps({N: name, U: unit, V: 0})[:-1]
+    return _Said(lambda value: head + _number(primary(value)))
+
+
+def _quantity(row: tuple[Any, ...]) -> _Said:
     _, name, kind, _, _, _, unit, divisor = row
+    if kind == BOOL:
+        return _Said(lambda value: cbor2.dumps({N: name, VB: value}))
+    if kind == BYTES:
+        return _Said(lambda value: cbor2.dumps({N: name, VS: value.hex()}))
+    if unit == "vs":
+        return _Said(lambda value: cbor2.dumps({N: name, VS: str(value)}))
+    return _measured(name, unit, lambda value: primary(value, divisor))
+
+
+_SAID = {row[0]: _quantity(row) for row in ROWS if row[0] != ALARM}
+_RSSI = _measured("rssi", "dBW", lambda dbm: dbm - 30)
+_SNR = _measured("snr", "dB", lambda x4: x4 / 4)
+
+
+def _unusual(key: int, value: Any) -> list[bytes]:
+    """Of an alarm one record a bit. A key that we do not know goes by its number."""
     if key == ALARM:
         bits = (bit for bit in range(int(value).bit_length()) if value >> bit & 1)
-        return tuple(cbor2.dumps({N: f"{name}{bit}", VB: True}) for bit in bits)
-    if kind == BOOL:
-        return (cbor2.dumps({N: name, VB: value}),)
-    if kind == BYTES:
-        return (cbor2.dumps({N: name, VS: value.hex()}),)
-    if unit == "vs":
-        return (cbor2.dumps({N: name, VS: str(value)}),)
-    return (_measured(name, unit) + _number(primary(value, divisor)),)
-
-
-@lru_cache(_KEPT)
-def _link(name: str, unit: str, value: float) -> bytes:
-    return _measured(name, unit) + _number(value)
-
-
-@lru_cache
-def _measured(name: str, unit: str) -> bytes:
-    """A record with a unit, up to its value."""
-    return cbor2.dumps({N: name, U: unit, V: 0})[:-1]
-
-
-def _unknown(name: str, value: Any) -> Record:
+        return [cbor2.dumps({N: f"alarm{bit}", VB: True}) for bit in bits]
+    name = str(key)
     if type(value) is bool:
-        return {N: name, VB: value}
-    if type(value) is int:
-        return {N: name, V: value}
-    if isinstance(value, bytes):
-        return {N: name, VD: value}
-    return {N: name, VS: value if isinstance(value, str) else repr(value)}
+        record: dict[int, Any] = {N: name, VB: value}
+    elif type(value) is int:
+        record = {N: name, V: value}
+    elif isinstance(value, bytes):
+        record = {N: name, VD: value}
+    else:
+        record = {N: name, VS: value if isinstance(value, str) else repr(value)}
+    return [cbor2.dumps(record)]
