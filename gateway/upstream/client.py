@@ -14,11 +14,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 _CHUNK = 65_536
 _PUBLISH = 0x30
+_FAILURE = 0x80  # and every reason above it
 _SUCCESS = ReasonCode(PacketTypes.PUBACK)
 
 
 class Client(paho.Client):
-    """As paho.Client; for PUBACKs without a reason, `on_publish` gets None for the properties.
+    """As paho.Client; for PUBACKs that are good, `on_publish` gets None for the properties.
 
     `buffered`: bytes that were read from the socket and not looked at: call `loop_read` again.
     """
@@ -59,7 +60,8 @@ class Client(paho.Client):
 
     def _handle_pubackcomp(self, cmd: Any) -> Any:
         packet = self._in_packet["packet"]
-        if len(packet) != 2 or cmd != "PUBACK":
+        good = len(packet) == 2 or (len(packet) == 3 and packet[2] < _FAILURE)
+        if cmd != "PUBACK" or not good:
             return super()._handle_pubackcomp(cmd)
         mid = packet[0] << 8 | packet[1]
         with self._out_message_mutex:

@@ -95,7 +95,7 @@ def test_what_is_published_at_once_leaves_at_once(monkeypatch):
         futures = [connection.publish("t", b"x", PLAIN) for _ in range(5)]
         numbers = await broker.numbers(5)
         assert len(sizes) == 1, "one system call"
-        broker.say(b"".join(b"\x40\x02" + number for number in numbers))
+        broker.say(b"".join(b"\x40\x03" + number + b"\x10" for number in numbers))  # nobody listens
         await asyncio.gather(*futures)
         assert plain == [True] * 5, "this version of the library calls the quick way"
 
