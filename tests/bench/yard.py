@@ -11,6 +11,7 @@ import os
 import pickle
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -130,6 +131,40 @@ def until(condition, timeout_s=GIVE_UP_S, what=""):
             raise TimeoutError(f"not within {timeout_s} s: {what}")
         time.sleep(0.01)
     return found
+
+
+# A backlog without waiting for it
+
+
+def fill(store, n):
+    """Make the daemon's store hold `n` rows, copies of those that it holds; the daemon must be down."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as db:
+        columns = ", ".join(column for _, column, *_ in db.execute("PRAGMA table_info(uplink)") if column != "id")
+        db.execute("BEGIN")
+        while (count := db.execute("SELECT count(*) FROM uplink").fetchone()[0]) < n:
+            db.execute(f"INSERT INTO uplink ({columns}) SELECT {columns} FROM uplink LIMIT ?", (n - count,))
+        last = db.execute("SELECT max(id) FROM uplink").fetchone()[0]
+        for table in ("context", "link"):
+            db.execute(f"UPDATE {table} SET upto = ?", (last,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('folded', ?)", (last,))
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def fill_ideal(store, rows, n):
+    """The same for the ideal: `rows` of the daemon's store at its beginning, again and again."""
+    with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE reading (id INTEGER PRIMARY KEY, kid, piv, unix_ms, rssi, snr, payload)")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO reading VALUES (?,?,?,?,?,?,?)", ((i + 1, *rows[i % len(rows)]) for i in range(n)))
+        db.execute("COMMIT")
+
+
+def ideal_rows(store):
+    """The rows of a daemon's store as the ideal keeps them, without id."""
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        return db.execute("SELECT kid, piv, unix_ms, rssi_dbm, snr_x4, payload FROM uplink").fetchall()
 
 
 # What the kernel counts
