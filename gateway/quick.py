@@ -6,8 +6,9 @@ them, all within range, goes to the reference, which alone names errors. A test 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
+
+import cbor2
 
 from firmware.wire.cbor import loads
 from firmware.wire.host.payload import DIRECT, REPEAT, entries
@@ -42,11 +43,8 @@ class _UnusualError(Exception):
     """The reference has to judge."""
 
 
-# A frame is read when it comes and again when it goes upstream, soon after as a rule.
-@lru_cache(2048)
 def parse(payload: bytes, piv: int) -> tuple[dict[int, Any], Entries]:
-    """What a payload under counter `piv` says: at least control keys and the age, and all its entries, oldest first;
-    to be read only.
+    """What a payload under counter `piv` says: at least control keys and the age, and all its entries, oldest first.
 
     WireError cbor or value, as the reference.
     """
@@ -60,6 +58,15 @@ def parse(payload: bytes, piv: int) -> tuple[dict[int, Any], Entries]:
     except (_UnusualError, IndexError):
         known = loads(payload)
         return known, entries(known, piv)
+
+
+def said(payload: bytes) -> dict[int, Any] | None:
+    """The values of a payload that was judged before, where it is one reading without control keys; else None."""
+    values: dict[int, Any] = cbor2.loads(payload)
+    for key, value in values.items():
+        if key < 0 or key == AGE or type(value) is list:
+            return None
+    return values
 
 
 def _decode(payload: tuple[int, ...]) -> tuple[dict[int, Value], dict[int, Value], dict[int, list[int]]]:  # noqa: PLR0912 - one pass

@@ -17,8 +17,8 @@ import cbor2
 
 from firmware.wire.host.rows import BOOL, BYTES, ROWS
 from firmware.wire.quantities import ALARM
-from gateway import fold
-from gateway.uplink import REPEAT, Row
+from gateway import fold, quick
+from gateway.uplink import PLAIN, REPEAT, Row
 from gateway.values import primary
 
 CONTENT_TYPE = "application/senml+cbor"
@@ -56,6 +56,10 @@ class Packer:
         """A SenML pack of the readings of these rows. Opaque frames say nothing here."""
         records: list[bytes] = []
         for row in rows:
+            payload = row.payload if row.kind == PLAIN and row.take == 1 else None
+            if payload is not None and (plain := quick.said(payload)) is not None:
+                records += self.records(row.kid, row.piv, row.unix_ms, plain, row.rssi_dbm, row.snr_x4)
+                continue
             for piv, _, kind, unix_ms, values in fold.entries(row):
                 link = (None, None) if kind == REPEAT else (row.rssi_dbm, row.snr_x4)  # else of another frame
                 records += self.records(row.kid, piv, unix_ms, values, *link)

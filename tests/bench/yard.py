@@ -137,12 +137,15 @@ def until(condition, timeout_s=GIVE_UP_S, what=""):
 
 
 def fill(store, n):
-    """Make the daemon's store hold `n` rows, copies of those that it holds; the daemon must be down."""
+    """Make the daemon's store hold `n` rows, copies of those that it holds, each under counters of its own; the
+    daemon must be down.
+    """
     with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as db:
-        columns = ", ".join(column for _, column, *_ in db.execute("PRAGMA table_info(uplink)") if column != "id")
+        names = [column for _, column, *_ in db.execute("PRAGMA table_info(uplink)") if column != "id"]
+        columns, copies = ", ".join(names), ", ".join("piv + 1000000" if name == "piv" else name for name in names)
         db.execute("BEGIN")
         while (count := db.execute("SELECT count(*) FROM uplink").fetchone()[0]) < n:
-            db.execute(f"INSERT INTO uplink ({columns}) SELECT {columns} FROM uplink LIMIT ?", (n - count,))
+            db.execute(f"INSERT INTO uplink ({columns}) SELECT {copies} FROM uplink LIMIT ?", (n - count,))
         last = db.execute("SELECT max(id) FROM uplink").fetchone()[0]
         for table in ("context", "link"):
             db.execute(f"UPDATE {table} SET upto = ?", (last,))

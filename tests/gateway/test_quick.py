@@ -45,6 +45,9 @@ def _same(payload, piv=70):
     if one is None:
         assert all(known.get(key) == reference.get(key) for key in (quantities.AGE, *range(-20, 0)))
         assert [list(map(type, e[3].values())) for e in found] == [list(map(type, e[3].values())) for e in wanted]
+        if (values := quick.said(payload)) is not None:
+            assert [(piv, "direct", 0, values)] == found
+            assert repr(values) == repr(found[0][3])
 
 
 @examples(400)
