@@ -149,6 +149,8 @@ def entries(row: Row, found: Entries | None = None) -> list[Entry]:
     if _moved(row):
         return [Entry(row.piv, 0, row.kind, row.unix_ms, cbor2.loads(row.payload))]
     if found is None:
+        if row.kind == PLAIN and row.take == 1 and (values := quick.said(row.payload)) is not None:
+            return [Entry(row.piv, 0, PLAIN, row.unix_ms, values)]
         found = quick.parse(row.payload, row.piv)[1]
     if len(found) == 1:
         return [Entry(row.piv, 0, row.kind, row.unix_ms, found[0][3])]

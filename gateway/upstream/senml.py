@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cbor2
 
 from firmware.wire.host.rows import BOOL, BYTES, ROWS
 from firmware.wire.quantities import ALARM
-from gateway import fold, quick
-from gateway.uplink import PLAIN, REPEAT, Row
+from gateway import fold
+from gateway.fold import Entry
+from gateway.uplink import REPEAT, Row
 from gateway.values import primary
 
 CONTENT_TYPE = "application/senml+cbor"
@@ -30,6 +31,17 @@ _SECONDS = struct.Struct(">BI")
 # A map of one to three pairs, and of two more.
 _TWO_MORE = {0xA0 + n: bytes((0xA2 + n,)) for n in range(1, 4)}
 _LABEL_BN, _LABEL_BT = b"\x21", b"\x22"
+
+
+class Reading(NamedTuple):
+    """What SenML says of one reading. values: {key: value on the wire}; rssi_dbm, snr_x4: of its link, None where it has none."""
+
+    kid: bytes
+    piv: int
+    unix_ms: int
+    values: Mapping[int, Any]
+    rssi_dbm: int | None
+    snr_x4: int | None
 
 
 class _Said(dict[Any, bytes]):
@@ -52,23 +64,16 @@ class Packer:
         self._base_name = base_name
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
 
-    def pack(self, rows: Iterable[Row]) -> bytes:
-        """A SenML pack of the readings of these rows. Opaque frames say nothing here."""
+    def pack(self, readings: Iterable[Reading]) -> bytes:
+        """A SenML pack of these readings."""
         records: list[bytes] = []
-        for row in rows:
-            payload = row.payload if row.kind == PLAIN and row.take == 1 else None
-            if payload is not None and (plain := quick.said(payload)) is not None:
-                records += self.records(row.kid, row.piv, row.unix_ms, plain, row.rssi_dbm, row.snr_x4)
-                continue
-            for piv, _, kind, unix_ms, values in fold.entries(row):
-                link = (None, None) if kind == REPEAT else (row.rssi_dbm, row.snr_x4)  # else of another frame
-                records += self.records(row.kid, piv, unix_ms, values, *link)
+        for reading in readings:
+            records += self.records(reading)
         return _head(len(records)) + b"".join(records)
 
-    def records(  # noqa: PLR0917 - what a reading consists of
-        self, kid: bytes, piv: int, unix_ms: int, values: Mapping[int, Any], rssi_dbm: int | None, snr_x4: int | None
-    ) -> list[bytes]:
-        """One reading: its quantities, its link where it has one, and the frame it is known by; each record a CBOR map."""
+    def records(self, reading: Reading) -> list[bytes]:
+        """Its quantities, its link, and the frame it is known by; each record a CBOR map."""
+        kid, piv, unix_ms, values, rssi_dbm, snr_x4 = reading
         base, frame = self._known.get(kid) or self._know(kid)
         found: list[bytes] = []
         for key, value in values.items():
@@ -95,8 +100,14 @@ class Packer:
 
 
 def pack(rows: Iterable[Row], base_name: Callable[[bytes], str]) -> bytes:
-    """One pack by a Packer of its own."""
-    return Packer(base_name).pack(rows)
+    """A SenML pack of these rows; `base_name` of a key id ends with "_". What was not understood says nothing here."""
+    return Packer(base_name).pack(reading(row, entry) for row in rows for entry in fold.entries(row))
+
+
+def reading(row: Row, entry: Entry) -> Reading:
+    """An entry of a row; what is known by a repeat alone has no link of its own."""
+    link = (None, None) if entry.kind == REPEAT else (row.rssi_dbm, row.snr_x4)
+    return Reading(row.kid, entry.piv, entry.unix_ms, entry.values, *link)
 
 
 def _head(n: int) -> bytes:
