@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
-from gateway import dating, street, windows
+from gateway import dating, floors, street, windows
 from gateway import keys as keyfile
 from gateway.clock import Clock, boot_id
 from gateway.config import UPSTREAM_FILES, Config
 from gateway.downlink import Controller
 from gateway.errors import Fault, FaultsError, did_you_mean
 from gateway.events import Events
+from gateway.floors import Floors
 from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.intake import Intake
@@ -117,7 +118,11 @@ class Daemon:
             [config.whole(upstream) for upstream in config.upstream], names, self._store, self._in_store, self._clock,
             receiver.accepted, self._event,
         )  # fmt: skip
-        self._upkeep = Upkeep(self._store, self._in_store, self._clock, boot, config.gateway.keep_days, self._upstreams)
+        topic = floors.topic(site, config.gateway.name)
+        self._floors = Floors(self._store, self._in_store, receiver.kids, self._upstreams, self._clock, topic)
+        self._upkeep = Upkeep(
+            self._store, self._in_store, self._clock, boot, config.gateway.keep_days, self._upstreams, self._floors
+        )
         self._intake = Intake(
             receiver, self._in_store, self._clock, events, make_room=self._upkeep.make_room, news=self._news,
             window_s=config.gateway.commit_window_ms / 1000,
@@ -143,6 +148,9 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._renew)
+        short = await self._before(self._floors.begin())
+        if short in (windows.NEW, windows.RESTORED):
+            self._intake.alarm(short)
         ports = zip(self._sources, self._config.serial, strict=True)
         self._intake.lines.update({source: self._intake.line(source, port) for source, port in ports})
         lines = [asyncio.create_task(line.run()) for line in self._intake.lines.values()]
@@ -168,6 +176,16 @@ class Daemon:
             await self._in_store(self._store.close)
             self._thread.shutdown()
             log.info("gateway %s: stopped", self._config.gateway.name)
+
+    async def _before(self, part: Coroutine[Any, Any, str]) -> str:
+        """Wait for what must be done before anything is taken; a stop does not wait for it."""
+        task, stop = asyncio.create_task(part), asyncio.create_task(self._stop.wait())
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            return ""
+        return task.result()
 
     def _renew(self) -> None:
         """SIGHUP: certificates may have been renewed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.config import SerialPort
 from gateway.errors import HostError
 from gateway.events import Events
+from gateway.fold import Kid
 from gateway.ingress.serial import Line
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Taken
@@ -163,6 +164,14 @@ class Intake:
         finally:
             self._holding = False
             self._news.set()
+
+    def alarm(self, name: str) -> None:
+        """Raise an alarm that concerns no key id."""
+        self._receiver.alarm(name, self._clock.unix())
+
+    def changed(self, kids: Iterable[Kid]) -> None:
+        """Windows were raised: they are written with the next group."""
+        self._receiver.changed(kids)
 
     def stepped(self, by_s: float) -> None:
         """The host's clock jumped."""

@@ -113,6 +113,14 @@ class Receiver:
         if unix_s >= EARLIEST_UNIX_S:
             self._watch.tick(lambda kid: kid in self.kids and self.kids[kid].stored > 0, round(unix_s * 1000))
 
+    def changed(self, kids: Iterable[Kid]) -> None:
+        """These contexts are written with the group."""
+        self._gathered.kids |= set(kids)
+
+    def alarm(self, name: str, unix_s: float) -> None:
+        """Raise an alarm that concerns no key id; it is written as in `tick`."""
+        self._watch.note(name, now_ms=round(unix_s * 1000) if unix_s >= EARLIEST_UNIX_S else None)
+
     def count(self, name: str) -> None:
         """Count what happened; it is written in company."""
         self._counts[name] = self._counts.get(name, 0) + 1

@@ -10,6 +10,7 @@ from gateway import dating, fold
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.dating import BelievedClock, Change
 from gateway.errors import HostError
+from gateway.floors import Floors
 from gateway.intake import Intake, Run
 from gateway.store import Store
 from gateway.upstream.upstreams import Upstreams
@@ -26,14 +27,16 @@ class Upkeep:
     """The housekeeping of one daemon. `run`: runs a function in the store's thread."""
 
     def __init__(  # noqa: PLR0917 - the parts of a daemon
-        self, store: Store, run: Run, clock: BelievedClock, boot: str, keep_days: float, upstreams: Upstreams
-    ) -> None:
+        self, store: Store, run: Run, clock: BelievedClock, boot: str, keep_days: float, upstreams: Upstreams,
+        floors: Floors,
+    ) -> None:  # fmt: skip
         self._store = store
         self._in_store = run
         self._clock = clock
         self._boot = boot
         self._keep_days = keep_days
         self._upstreams = upstreams
+        self._floors = floors
 
     async def run(self, intake: Intake) -> None:
         """Until cancelled. HostError bad_store ends it."""
@@ -46,6 +49,7 @@ class Upkeep:
                 asked_s = now_s
                 _ask_again(intake)
             intake.tick()
+            self._floors.tick(intake)
             await intake.flush()
             if now_s - folded_s >= FOLD_S:
                 folded_s = now_s
@@ -86,6 +90,7 @@ class Upkeep:
         self._clock.dating.settle(change)
         if change.move_ms:
             log.info("the clock is set: what it dated before is moved by %.1f s", change.move_ms / 1000)
+            self._upstreams.moved()
 
     async def _date(self) -> None:
         unix_s, mono_s = self._clock.unix(), self._clock.monotonic()

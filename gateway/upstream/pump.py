@@ -24,6 +24,7 @@ from gateway.store import Store
 from gateway.uplink import REPEAT, Row
 from gateway.upstream import frames, senml
 from gateway.upstream.account import Account, Counts, add, intervals, spans, tally
+from gateway.upstream.connection import LostError
 from gateway.upstream.cursor import Span
 from gateway.upstream.lanes import ALARM, Batch, Lanes, Read, Rules
 from gateway.upstream.ledger import Ledger
@@ -80,15 +81,17 @@ class Pump:
         self._flying = 0
         self._landed: list[_Flight] = []
         self._failed: BaseException | None = None
-        self._look_again = False
+        self._look_again = self._anew = False
+        self._publish_now: Publish | None = None
+        self.farewell: Callable[[], Awaitable[None]] | None = None  # when all has left, before the connection ends
         self._reading: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
-        password = config.password_file.read_text(encoding="utf-8").strip() if config.password_file else None
+        self.password = config.password_file.read_text(encoding="utf-8").strip() if config.password_file else None
         client_id = config.client_id or f"jourdain-{names.gateway}-{config.name}"
         status = f"jourdain/{names.site}/{names.gateway}/status"
-        self._session = Session(config, client_id, password, self._state, status=status, unix=clock.unix)
+        self._session = Session(config, client_id, self.password, self._state, status=status, unix=clock.unix)
         self._packer = senml.Packer(self._base_name)
         self._entries: dict[int, Entries] = {}  # of rows that were stored just now, by id: what their payloads say
         self._topic = f"jourdain/{names.site}/{names.gateway}/{config.format}"
@@ -106,6 +109,22 @@ class Pump:
         """Rows on disk may leave that could not before."""
         self._look_again = True
         self._wake.set()
+
+    def moved(self) -> None:
+        """Rows on disk have other dates: what is held in memory is read again."""
+        self._anew = True
+        self._wake.set()
+
+    async def tell(self, topic: str, payload: bytes, content_type: str) -> bool:
+        """Publish something retained, beside what is counted. False: it is not there."""
+        if self._publish_now is None:
+            return False
+        try:
+            await self._publish_now(topic, payload, content_type, retain=True)
+        except (HostError, LostError) as error:
+            log.info("%s: %s not told: %s", self.config.name, topic, error)
+            return False
+        return True
 
     def stop(self) -> None:
         """Send what there is without waiting for a batch to fill, then end."""
@@ -131,23 +150,34 @@ class Pump:
         window = min(config.in_flight, self._session.window or config.in_flight)
         rules = Rules(config.batch_readings, config.batch_age_s, window, config.order == "strict")
         lanes = self._lanes = Lanes(rules, self.account.done, self._store.last)
-        self._flying, self._failed, self._look_again = 0, None, False
+        self._flying, self._failed, self._look_again, self._anew = 0, None, False, False
+        self._publish_now = publish
         try:
             while True:
                 self._wake.clear()
                 await self._noted(self._settle)
                 if self._failed is not None:
                     raise self._failed
+                if self._anew:
+                    if self._flying or self._reading is not None:  # what is on its way lands first
+                        await self._wake.wait()
+                        continue
+                    self._anew = False
+                    self._entries.clear()
+                    lanes = self._lanes = Lanes(rules, self.account.done, self._store.last)
                 self._read(lanes)
                 batches = self._due(lanes)
                 if batches:
                     await self._send(batches, publish)
                     continue
                 if self._stopping and lanes.idle and not self._flying and self._reading is None:
+                    if self.farewell:
+                        await self.farewell()
                     return
                 self._set_timer(lanes)
                 await self._wake.wait()
         finally:
+            self._publish_now = None
             self._lanes = None
             self._entries.clear()
             self._cancel(self._reading)

@@ -55,6 +55,11 @@ class Upstreams:
         for pump in self.pumps:
             pump.again()
 
+    def moved(self) -> None:
+        """Rows on disk have other dates than before."""
+        for pump in self.pumps:
+            pump.moved()
+
     def done(self) -> list[Span]:
         """Ids of rows that every upstream has, and the tables know it; all ids, where nothing goes upstream."""
         return everywhere([pump.account for pump in self.pumps])

@@ -1,12 +1,23 @@
 """What upstream is told of the windows, and what a gateway without windows makes of it."""
 
+import asyncio
+import os
+import time
+from functools import partial
+from pathlib import Path
+
 import cbor2
 import gatedesk as desk
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.wire.host.window import Window
-from gateway import floors
+from gateway import floors, windows
+from gateway.config import Upstream
+from gateway.upstream import asking
+
+until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
 PIVS = st.integers(1, 2**32 - 1)
 KIDS = st.one_of(st.binary(min_size=2, max_size=2), st.binary(min_size=4, max_size=4))
@@ -69,27 +80,124 @@ def test_anybody_may_publish_anything(data):
 
 def test_only_what_is_acknowledged_is_told():
     """Told once everything before it is upstream, every five minutes at most, and at the stop."""
-    teller = floors.Teller()
+    teller = floors.Teller(0.0)
     windows = {b"\0\1": 0}
 
     def look(last):
         teller.look(last, windows.items)
 
     look(0)
-    assert teller.due(0, 1.0) is None, "nothing was heard"
+    assert teller.due(0, 900.0) is None, "nothing was heard"
     windows[b"\0\1"] = 7
     look(10)
-    assert teller.due(9, 1.0) is None
+    assert teller.due(9, 900.0) is None
     windows[b"\0\1"] = 8
     look(11)  # not yet: older windows wait
-    assert teller.due(10, 1.0) == {b"\0\1": 7}
-    teller.has({b"\0\1": 7}, 1.0)
+    assert teller.due(10, 299.9) is None
+    assert teller.due(10, 300.0) == {b"\0\1": 7}
+    teller.has({b"\0\1": 7}, 300.0)
     look(11)
-    assert teller.due(11, 300.9) is None
-    assert teller.due(11, 300.9, stopping=True) == {b"\0\1": 8}
+    assert teller.due(11, 599.9) is None
+    assert teller.due(11, 599.9, stopping=True) == {b"\0\1": 8}
     assert teller.due(10, 9000.0, stopping=True) is None
-    assert teller.due(11, 301.0) == {b"\0\1": 8}
-    teller.has({b"\0\1": 8}, 301.0)
+    assert teller.due(11, 600.0) == {b"\0\1": 8}
+    teller.has({b"\0\1": 8}, 600.0)
     look(12)
     assert teller.due(12, 9000.0) is None, "nothing new"
-    assert desk.SITE in floors.topic(desk.SITE, "poste")
+
+
+# With daemons
+
+
+HASTY = Path(__file__).with_name("hasty.py")
+
+
+@pytest.fixture
+def files(tmp_path, bridge, proxy):
+    """A gateway whose name no other test has: what is told stays at the broker."""
+    found = desk.Files(tmp_path, {"bridge": bridge.path}, proxy.url, "reconnect_max_s = 0.5")
+    found.gateway = f"poste-{os.getpid()}-{time.monotonic_ns()}"
+    found.text = found.text.replace('"poste"', f'"{found.gateway}"')
+    found.write()
+    boards = found.folder / "boards.yaml"
+    boards.write_text(boards.read_text().replace("poste", found.gateway))
+    return found
+
+
+def told(files, broker):
+    """What lies at the broker."""
+    topic = floors.topic(desk.SITE, files.gateway)
+    found = asyncio.run(asking.ask(Upstream(url=broker), None, topic, 10))
+    return floors.unpack(found) if found else {}
+
+
+def life(files, bridge, daemon, *pivs):
+    """Frames of board 1, until each is handled."""
+    until(lambda: bridge.hellos)
+    for piv in pivs:
+        seq = bridge.hears(desk.frame(1, piv, {3: piv}))
+        until(lambda seq=seq: bridge.handled[-1:] == [seq])
+    return daemon
+
+
+def lose_the_card(files):
+    for path in files.folder.glob("store.db*"):
+        path.unlink()
+
+
+def test_a_gateway_without_windows_refuses_what_upstream_has_seen(files, bridge, broker, start):
+    daemon = life(files, bridge, start(files), 5, 6, 7)
+    until(lambda: daemon.said("published"))
+    assert daemon.stop() == 0
+    assert told(files, broker) == {b"\0\1": 7}
+    lose_the_card(files)
+    daemon = life(files, bridge, start(files, "--new-windows"), 7, 3, 8)
+    until(lambda: daemon.said("alarm", name="new_windows", state="raised"))
+    until(lambda: daemon.said("published"))
+    counts, counters = desk.counts(files)
+    assert (counts["0001"].stored, counters["old"]) == (1, 2)
+    assert daemon.stop() == 0
+    assert told(files, broker) == {b"\0\1": 8}
+    daemon = life(files, bridge, start(files), 7, 9)
+    assert desk.counts(files)[1]["old"] == 3
+    assert daemon.stop() == 0
+    assert "windows are short" not in daemon.stderr
+
+
+def test_the_first_day_raises_no_alarm_unless_there_was_another_one(files, bridge, broker, start):
+    def first_day():
+        lose_the_card(files)
+        windows.begin(files.store, short=windows.FIRST)
+        return life(files, bridge, start(files), 5)
+
+    daemon = first_day()
+    until(lambda: daemon.said("published"))
+    assert daemon.stop() == 0
+    assert not daemon.said("alarm")
+    daemon = first_day()
+    until(lambda: daemon.said("alarm", name="new_windows", state="raised"))
+    assert desk.counts(files)[1]["old"] == 1
+
+
+def test_an_upstream_that_is_away_is_asked_when_it_comes_and_told_nothing_before(files, bridge, broker, proxy, start):
+    daemon = life(files, bridge, start(files), 100)
+    until(lambda: daemon.said("published"))
+    assert daemon.stop() == 0
+    lose_the_card(files)
+    proxy.cut()
+    daemon = life(files, bridge, start(files, "--new-windows", script=HASTY), 40)
+    assert "could not be asked" in daemon.stderr
+    assert desk.counts(files)[0]["0001"].stored == 1, "nobody could know"
+    assert daemon.stop() == 0
+    daemon = life(files, bridge, start(files, script=HASTY))
+    proxy.mend()
+    until(lambda: "the windows of 1 key ids are raised" in daemon.stderr)
+    life(files, bridge, daemon, 60, 101)
+    until(lambda: desk.counts(files)[1].get("old") == 1)
+    assert desk.counts(files)[0]["0001"].stored == 2
+    until(lambda: told(files, broker) == {b"\0\1": 101})
+    assert daemon.stop() == 0
+    daemon = start(files)
+    bridge_heard = bridge.hears(desk.frame(1, 61, {3: 1}))
+    until(lambda: bridge.handled[-1:] == [bridge_heard])
+    assert desk.counts(files)[1]["old"] == 2, "what was raised is on disk"
