@@ -97,6 +97,8 @@ def check_files(config: Path) -> None:
     if role == "controller":
         for mute in sorted(keys.kid.hex() for keys in held.values() if not keys.k_dn):
             click.echo(f"warning: no key to answer key id {mute} with: export the keys of a controller", err=True)
+    if held and windows.missing(settings.path(settings.gateway.store)):
+        click.echo("warning: there is no store: a gateway that has never worked begins with `jourdain gateway init`", err=True)
     click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")
 
 

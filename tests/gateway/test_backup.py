@@ -13,8 +13,11 @@ from functools import partial
 import gatedesk as desk
 import pytest
 
-from gateway import backup, config, restore, vault
+from gateway import backup, config, restore, vault, windows
+from gateway.downlink import Controller
 from gateway.errors import HostError
+from gateway.fold import Kid
+from gateway.store import Store
 
 until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
@@ -183,8 +186,6 @@ def rows_heard(path):
 @pytest.fixture
 def small(files, tmp_path, cheap):
     """(a gateway's files, its backup): made without a daemon."""
-    from gateway.store import Store
-
     files.write()
     Store(files.store).close()
     target = tmp_path / "small.backup"
@@ -237,6 +238,19 @@ def test_a_restore_that_was_killed_is_begun_again(small, tmp_path):
     (into / ".restoring/store.db").write_text("half")
     restore.read(target, into, PASSPHRASE)
     assert sorted(contents(into)) == ["boards.yaml", "gateway.toml", "keys.json", "store.db"]
+
+
+def test_who_had_answered_nobody_is_restored_all_the_same(small, tmp_path):
+    """Answers may have been sent after the copy was made, and frames been taken."""
+    files, target = small
+    into = tmp_path / "into"
+    restore.read(target, into, PASSPHRASE)
+    store = Store(into / "store.db")
+    held = {bytes.fromhex(kid): desk.keys(int(kid, 16)) for kid in files.keys}
+    kids = [Kid(keys, "bin") for keys in held.values()]
+    assert Controller(store, into / "store.db.answers", kids).unsafe == set(held)
+    assert store.within(windows.short, "looked") == windows.RESTORED
+    store.close()
 
 
 def test_a_store_that_was_damaged_already_is_not_put_back(small, tmp_path):

@@ -323,3 +323,19 @@ def test_what_an_unsure_clock_dated_is_moved_when_it_is_set(host, tmp_path, brid
     host(0.0, SYNCED)
     start(files, script=ODD)
     until(lambda: all(abs(date - time.time()) < 10 for date in dates(files)))
+
+
+def test_a_reading_that_waits_for_company_leaves_with_the_new_date(host, tmp_path, bridge, broker, listener, start):  # noqa: PLR0917
+    """What a pump holds in memory is as wrong as what lies on disk."""
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, broker, "batch_age_s = 4", gateway='clock = "auto"').write()
+    host(-86_400.0, KEPT)
+    daemon = start(files, script=ODD)
+    until(lambda: bridge.hellos and daemon.said("broker", state="connected"))
+    seq = bridge.hears(desk.frame(3, 1, {3: 1}))
+    until(lambda: bridge.handled[-1:] == [seq])
+    host(0.0, SYNCED)
+    until(lambda: desk.name(3, 1) in times(listener))
+    assert abs(times(listener)[desk.name(3, 1)] - time.time()) < 60
+    assert daemon.stop() == 0
+    assert len(daemon.said("broker", state="connected")) == 1, "for a date no connection is lost"
+    assert listener.frames().count(desk.name(3, 1)) == 1

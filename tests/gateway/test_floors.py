@@ -5,6 +5,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cbor2
 import gatedesk as desk
@@ -14,8 +15,12 @@ from hypothesis import strategies as st
 
 from firmware.wire.host.window import Window
 from gateway import floors, windows
+from gateway.clock import SystemClock
 from gateway.config import Upstream
+from gateway.fold import Kid
+from gateway.store import Store
 from gateway.upstream import asking
+from gateway.upstream.cursor import Intervals
 
 until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
@@ -104,6 +109,45 @@ def test_only_what_is_acknowledged_is_told():
     teller.has({b"\0\1": 8}, 600.0)
     look(12)
     assert teller.due(12, 9000.0) is None, "nothing new"
+
+
+class DeafPump:
+    """An upstream that takes what it is told, and could not be asked."""
+
+    def __init__(self):
+        self.config = SimpleNamespace(metered=False, name="senml", url="mqtt://127.0.0.1:1")
+        self.account = SimpleNamespace(done=Intervals())
+        self.told = []
+
+    async def tell(self, *what):
+        self.told.append(what)
+        return True
+
+
+def test_who_could_not_be_asked_is_told_nothing(tmp_path, monkeypatch):
+    """It may know more, and would forget it."""
+
+    async def nobody(*_):
+        return None
+
+    async def run(work, *args):
+        return work(*args)
+
+    windows.begin(tmp_path / "store.db", short=windows.NEW)
+    store, pump = Store(tmp_path / "store.db"), DeafPump()
+    kid = Kid(desk.keys(1), "bin-1")
+    told = floors.Floors(store, run, {b"\0\1": kid}, SimpleNamespace(pumps=[pump]), SystemClock(), "topic")
+    monkeypatch.setattr(floors, "ask", nobody)
+    pump.config.password_file = pump.password = None
+    assert asyncio.run(told.begin()) == windows.NEW
+    kid.window.accept(9, TAG)
+    asyncio.run(told._farewell(pump))
+    assert pump.told == []
+    assert store.within(windows.short, "looked") == windows.NEW
+    told._unasked.clear()
+    asyncio.run(told._farewell(pump))
+    assert pump.told == [("topic", floors.pack({b"\0\1": 9}), floors.CONTENT_TYPE)]
+    store.close()
 
 
 # With daemons

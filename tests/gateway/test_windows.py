@@ -62,8 +62,10 @@ def command(*words):
 
 
 def test_the_first_day(files, bridge, start):
+    assert "begins with `jourdain gateway init`" in command("check", "--config", files.config).stderr
     done = command("init", "--config", files.config)
     assert done.returncode == 0, done.stderr
+    assert "warning: there is no store" not in command("check", "--config", files.config).stderr
     assert short(files.store) == windows.FIRST
     start(files, begin=False)
     until(lambda: bridge.hellos)
