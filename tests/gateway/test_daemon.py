@@ -257,7 +257,7 @@ def test_killed_at_any_moment(tmp_path, bridge, broker, listener, start):
 def test_a_clean_stop_sends_what_waits(tmp_path, bridge, broker, listener, start, how):  # noqa: PLR0917
     files = desk.Files(tmp_path, {"bridge": bridge.path}, broker, "batch_age_s = 3600").write()
     daemon = start(files)
-    desk.until(lambda: bridge.hellos)
+    desk.until(lambda: bridge.hellos and daemon.said("broker", state="connected"))  # what came before would not wait
     bridge.hears(desk.frame(1, 1, BIN))
     desk.until(lambda: bridge.handled == [1])
     assert listener.messages == []
@@ -288,8 +288,8 @@ def test_the_town_keeps_the_clock(tmp_path, bridge, broker, listener, start):
         town = mmap.mmap(file.fileno(), 16)
     clock.write_pair(town, 1_900_000_000.0, 50.0)
     files = desk.Files(tmp_path, {"bridge": bridge.path}, broker, "batch_age_s = 600").write()
-    start(files, "--clock", str(path))
-    desk.until(lambda: bridge.hellos)
+    daemon = start(files, "--clock", str(path))
+    desk.until(lambda: bridge.hellos and daemon.said("broker", state="connected"))  # what came before would not wait
     bridge.hears(desk.frame(1, 1, BIN))
     desk.until(lambda: bridge.handled == [1])
     time.sleep(0.3)
