@@ -39,7 +39,8 @@ def test_twenty_rounds_lose_nothing(tmp_path):
 )
 def test_a_daemon_that_breaks_its_word_is_found_out(tmp_path, monkeypatch, name, kinds):
     monkeypatch.setenv("SABOTAGE", name)
-    monkeypatch.setattr(lives, "SETTLE_S", 4.0)
+    monkeypatch.setattr(lives, "SETTLE_S", 3.0)
+    monkeypatch.setattr(lives, "BOOKS_S", 2.0)
     life = lives.Life(tmp_path, 3, kinds=kinds, sabotage=SABOTAGE)
     try:
         if not life.kinds:
