@@ -18,7 +18,7 @@ _LOOKS = 5
 
 # Rows that no context contains yet.
 _LATER = (
-    "SELECT u.kid, kind, take, piv, CASE WHEN take > 1 THEN payload END FROM uplink u LEFT JOIN context c ON c.kid = u.kid"
+    "SELECT u.kid, kind, take, CASE WHEN take > 1 THEN payload END FROM uplink u LEFT JOIN context c ON c.kid = u.kid"
     " WHERE u.id > (SELECT value FROM meta WHERE name = 'folded') AND u.id > coalesce(c.upto, 0)"
 )
 

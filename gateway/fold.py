@@ -15,7 +15,9 @@ import cbor2
 from firmware.wire.frame import HOP_LEN, TAG_LEN
 from firmware.wire.host.payload import REPEAT as REPEATED
 from firmware.wire.host.receiver import Context
+from firmware.wire.host.rows import ANY, ROWS
 from firmware.wire.host.window import WIDTH, Window
+from firmware.wire.quantities import REPEATS
 from firmware.wire.seal import Keys, seal
 from gateway import quick
 from gateway.errors import HostError
@@ -26,6 +28,7 @@ from gateway.uplink import FILLS, OPAQUE, PLAIN, REPEAT, SEALED, Row
 
 _PIV = 4
 _CHUNK = 2000  # rows
+_BATCHED = {key for key, _, kind, *_ in ROWS if kind != ANY}
 NOBODY = b""  # the key id of frames that a relay or a street gateway passes on and that nothing proves: they move no window
 # As little as a row may be applied by: there may be a hundred thousand.
 _BEHIND = (
@@ -123,16 +126,20 @@ def own(found: Entries) -> int:
     return sum(how != REPEATED for _, how, _, _ in found)
 
 
-def direct(kind: int, take: int, piv: int, payload: bytes | None) -> int:
-    """How many entries of a row are its own. `payload` is looked at where `take` is above 1."""
+def direct(kind: int, take: int, payload: bytes | None) -> int:
+    """How many entries of a row are its own. `payload` is looked at where `take` is above 1; it was found good before."""
     if kind in (OPAQUE, SEALED):
         return 0
-    return 1 if take < 2 or payload is None else own(quick.parse(payload, piv)[1])
+    if take < 2 or payload is None:
+        return 1
+    known = cbor2.loads(payload)
+    n = next((len(value) for key, value in known.items() if type(value) is list and key in _BATCHED), 1)
+    return n - int(known.get(REPEATS, 0))
 
 
-def counts(kind: int, take: int, piv: int, payload: bytes | None) -> tuple[int, int]:
+def counts(kind: int, take: int, payload: bytes | None) -> tuple[int, int]:
     """What a row adds to the readings counted (direct, repeats)."""
-    n = direct(kind, take, piv, payload)
+    n = direct(kind, take, payload)
     return n, (take >> n).bit_count() - (kind == FILLS)
 
 
@@ -250,5 +257,5 @@ def _replay(  # noqa: PLR0917 - a row's columns
     if ident == NOBODY:
         kid.stored += 1
     else:
-        apply(kid, piv, tag[:TAG_LEN], kind, take, direct(kind, take, piv, payload))
+        apply(kid, piv, tag[:TAG_LEN], kind, take, direct(kind, take, payload))
     standing.changed[ident] = kid

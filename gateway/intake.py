@@ -36,6 +36,7 @@ T = TypeVar("T")
 RETRY_S = 1.0
 INBOX_MAX = 4096
 JUDGE_MAX = 256
+TIMER_S = 0.001  # by which a timer of the loop may be early
 
 
 class Intake:
@@ -108,7 +109,7 @@ class Intake:
 
     def _may_wait(self) -> bool:
         waited_s = self._now() - (self._since_s or 0.0)
-        return waited_s < self._window_s and not self._receiver.idle and not self._receiver.urgent
+        return waited_s < self._window_s - TIMER_S and not self._receiver.idle and not self._receiver.urgent
 
     @staticmethod
     def _now() -> float:

@@ -19,7 +19,7 @@ log = logging.getLogger("gateway")
 
 HELLO_S = 1.0  # ask again so often while a board does not answer
 TICK_S = 1.0
-PRUNE_S = 60.0
+PRUNE_S = 600.0  # few rows at a time cost more pages than they give back
 FOLD_S = 6 * 3600.0  # a quiet town's rows are few, and yet not behind for ever
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import tty
@@ -236,6 +238,11 @@ class Board:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._master, view[:1000]) :]
+
+    @property
+    def unread(self):
+        """Bytes on the line that the daemon has not read yet."""
+        return int.from_bytes(fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def _send(self, seq):
         if self._master is not None:

@@ -64,6 +64,7 @@ def test_a_stop_does_not_wait(begin, bridge):
     bridge.hears(desk.frame(1, 1, {3: 5}))
     bridge.hears(desk.frame(1, 1, {3: 5}))
     bridge.hears(b"foreign")
+    desk.until(lambda: not bridge.unread)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     desk.until(lambda: bridge.handled)
@@ -76,6 +77,7 @@ def test_a_stop_does_not_wait(begin, bridge):
 def test_what_was_not_committed_is_not_acknowledged_and_comes_again(begin, bridge, start):
     files, daemon = begin(LONG)
     bridge.hears(desk.frame(1, 1, {3: 5}))
+    desk.until(lambda: not bridge.unread)
     daemon.kill()
     assert bridge.handled == []
     hellos = bridge.hellos
