@@ -51,7 +51,8 @@ class Trace:
         end = time.monotonic() + 10
         while daemon.alive:
             for child in _children(daemon.pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                    os.kill(child, signal.SIGKILL)
             assert time.monotonic() < end, "strace does not end"
             time.sleep(0.01)
 

@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 
 from firmware.wire import cbor, seal
 from gateway import clock
+from tools.twin.broker import Proxy
 
 HOUR_S = 3600
 START_UNIX_S = 1_790_000_000.0
@@ -52,6 +53,25 @@ class Town:
         files.write()
         with (files.folder / "boards.yaml").open("a") as file:
             file.writelines(BOARD.format(n=n, kid=f"{n:04x}") for n in self.keys)
+
+
+class Narrow(Proxy):
+    """A way to the broker that carries so many bytes a second upwards; 0: as many as come."""
+
+    bytes_per_s = 0
+
+    def _forward(self, sock):
+        if not self.bytes_per_s or sock.getsockname()[1] != self.port:
+            super()._forward(sock)
+            return
+        try:
+            data = sock.recv(4096)
+            self._peers[sock].sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(sock)
+        time.sleep(len(data) / self.bytes_per_s)
 
 
 class Clock:
