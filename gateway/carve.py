@@ -7,6 +7,7 @@ rows are taken from them that a tree misses. None of these are `sure`.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -29,11 +30,12 @@ class Table(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A record. rowid: None in a keyed table. sure: a tree leads to it, and its page is whole."""
+    """A record. rowid: None in a keyed table. whole: all of its page is accounted for; sure: and a tree leads to it."""
 
     table: str
     rowid: int | None
     values: Values
+    whole: bool
     sure: bool
 
 
@@ -69,17 +71,21 @@ class Carver:
         self.lost.setdefault(name, []).append(span)
 
     def _roots(self) -> dict[tuple[str, str], int]:
-        """Root page of every table and index that the schema names; where that is damaged, what is found of it anywhere."""
+        """Root page by (type, name) of every table and index: as the schema says, or where that is damaged, its copy, or what is
+        found of it anywhere.
+        """
         table = Table(_SCHEMA, False, self._of_schema, True)
-        named = [row.values for row in self._walk(_SCHEMA, 1, table)]
+        named = [row.values[:4] for row in self._walk(_SCHEMA, 1, table)]
         if self.lost.pop(_SCHEMA, None):
             for number in range(2, len(self._seen)):
-                if not self._seen[number] and b"CREATE TABLE" in self._image.page(number) and (tree := self._image.tree(number)):
-                    named += [cell.values for cell in tree.cells if cell.values and self._of_schema(cell.values)]
+                page = self._image.page(number)
+                if (b"CREATE TABLE" in page or b'"table ' in page) and (tree := self._image.tree(number)):
+                    for values in [cell.values for cell in tree.cells if cell.values]:
+                        named += [values[:4]] if self._of_schema(values) else _copied(values)
         roots: dict[tuple[str, str], int] = {}
-        for values in named:
-            if isinstance(values[3], int) and values[3] > 1:
-                roots.setdefault((str(values[0]), str(values[1])), values[3])
+        for kind, name, _, root in named:
+            if isinstance(root, int) and 1 < root < len(self._seen):
+                roots.setdefault((str(kind), str(name)), root)
         return roots
 
     def _of_schema(self, values: Values) -> bool:
@@ -106,7 +112,7 @@ class Carver:
                 if cell.child:
                     below.append((cell.child, (low, high)))
                 if cell.values is not None:
-                    yield Found(name, cell.rowid, cell.values, tree.whole)
+                    yield Found(name, cell.rowid, cell.values, tree.whole, tree.whole)
                 elif tree.keyed or not cell.child:
                     self._lose(name, span if tree.keyed else (high - 1, high))
                 low = low if cell.rowid is None else high
@@ -132,7 +138,7 @@ class Carver:
                         if lost and table.name not in self.lost:
                             self._lose(table.name, _ALL)
                         if lost or self._missing(table, cell.rowid or 0):
-                            yield Found(table.name, cell.rowid, cell.values, False)
+                            yield Found(table.name, cell.rowid, cell.values, tree.whole, False)
                         break
 
     def _missing(self, table: Table, rowid: int) -> bool:
@@ -155,6 +161,15 @@ class Carver:
             left -= 1 + count
             number = following
         return head.startswith(MAGIC) and number == left == 0
+
+
+def _copied(values: Values) -> list[Values]:
+    """What a copy of the schema's roots says, if this is one: (its name, JSON {"type name": page})."""
+    try:
+        said = json.loads(str(values[1])) if len(values) == 2 else {}
+        return [(*key.split(" "), "", root) for key, root in said.items() if key.count(" ") == 1]
+    except (ValueError, AttributeError):
+        return []
 
 
 def _belongs(tree: Tree, table: Table, span: Span) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from firmware.wire.quantities import ALARM
 from gateway.errors import HostError
 from gateway.upstream.cursor import Intervals
 
+ROOTS = "roots"
 SCHEMA = Path(__file__).parent / "schema"
 
 
@@ -20,17 +22,17 @@ def newest() -> int:
     return max(_files())
 
 
-def upgrade(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the store at `path` to the newest version, or leave it as it is.
+def upgrade(db: sqlite3.Connection, path: Path, upto: int | None = None) -> None:
+    """Bring the store at `path` to a version, by default the newest one, or leave it as it is.
 
-    Raises HostError bad_store where it is newer than we are; sqlite3.Error.
+    Raises HostError newer_store where it is newer than we are; sqlite3.Error.
     """
     files = _files()
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > max(files):
         what = f"the store has version {version}, this daemon knows {max(files)}"
-        raise HostError("bad_store", what, str(path), "install the newer version again, or move the store aside")
-    for number in sorted(n for n in files if n > version):
+        raise HostError("newer_store", what, str(path), "install the newer version again, or move the store aside")
+    for number in sorted(n for n in files if version < n <= (upto or n)):
         script = files[number].read_text(encoding="utf-8")
         try:
             db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};")
@@ -41,6 +43,14 @@ def upgrade(db: sqlite3.Connection, path: Path) -> None:
             if db.in_transaction:
                 db.rollback()
             raise
+
+
+def note_roots(db: sqlite3.Connection) -> None:
+    """Keep a copy of where each table and index begins: the first page of the file may be lost (gateway/carve.py)."""
+    found = {f"{kind} {name}": root for kind, name, root in db.execute("SELECT type, name, rootpage FROM sqlite_schema") if root}
+    text = json.dumps(found, sort_keys=True)
+    if db.execute("SELECT value FROM meta WHERE name = ?", (ROOTS,)).fetchone() != (text,):
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (ROOTS, text))
 
 
 def _files() -> dict[int, Path]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway import migrate
 from gateway.carve import Found, Table
 from gateway.pages import Value, Values
 
-SCHEMA = Path(__file__).parent / "schema"
 _WIDE = 3  # with fewer columns, an index has records that look the same
-_TYPES: dict[str, type | tuple[type, ...]] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
+_TYPES: dict[str, type] = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
 
 
 class Column(NamedTuple):
@@ -25,35 +27,32 @@ class Column(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A table. rowid: which column stands for the row's number, or None; its records leave that one empty."""
+    """A table. rowid: which column stands for the row's number, or None; its records leave that one empty. least: columns that
+    every record has.
+    """
 
     name: str
     columns: tuple[Column, ...]
     keyed: bool
     rowid: int | None
+    least: int
 
     def fits(self, values: Values) -> bool:
         """Can this be a record of the table? Columns that came with a later version may be missing."""
-        if not self._least <= len(values) <= len(self.columns):
-            return False
-        for index, (value, column) in enumerate(zip(values, self.columns, strict=False)):
-            if index == self.rowid:
-                if value is not None:
-                    return False
-            elif value is None:
-                if column.must:
-                    return False
-            elif column.kind in _TYPES and not isinstance(value, _TYPES[column.kind]):
-                return False
-        return True
+        return self.test()(values)
 
-    @property
-    def _least(self) -> int:
-        return max(i + 1 for i, c in enumerate(self.columns) if c.must and c.default is None)
+    def test(self) -> Callable[[Values], bool]:
+        """`fits`, made ready for many."""
+        types, least, most = _types(self), self.least, len(self.columns)
+
+        def fits(values: Values) -> bool:
+            return least <= len(values) <= most and all(map(isinstance, values, types))
+
+        return fits
 
     @property
     def table(self) -> Table:
-        return Table(self.name, self.keyed, self.fits, len(self.columns) >= _WIDE)
+        return Table(self.name, self.keyed, self.test(), len(self.columns) >= _WIDE)
 
     def row(self, found: Found) -> Values:
         """All columns of a record, its number and what it lacks put in."""
@@ -63,22 +62,22 @@ class Shape(NamedTuple):
         return (*values[: self.rowid], found.rowid, *values[self.rowid + 1 :])
 
 
-def versions() -> dict[int, Path]:
-    """The script of each version."""
-    return {int(file.stem): file for file in SCHEMA.glob("[0-9][0-9][0-9].sql")}
-
-
-def scripts(version: int) -> list[str]:
-    """The scripts that make an empty store of a version, in order."""
-    return [file.read_text(encoding="utf-8") for number, file in sorted(versions().items()) if number <= version]
+@functools.cache
+def _types(shape: Shape) -> tuple[type | tuple[type, ...], ...]:
+    """What the values of a record may be."""
+    none = type(None)
+    types: list[type | tuple[type, ...]] = []
+    for index, column in enumerate(shape.columns):
+        kind = _TYPES.get(column.kind, object)
+        types.append(none if index == shape.rowid else kind if column.must else (kind, none))
+    return tuple(types)
 
 
 @functools.cache
 def shapes(version: int) -> dict[str, Shape]:
     """By name, the tables of a version."""
-    with sqlite3.connect(":memory:") as db:
-        for script in scripts(version):
-            db.executescript(script)
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        migrate.upgrade(db, Path(":memory:"), version)
         listed = db.execute("PRAGMA table_list").fetchall()
         found = {}
         for _, name, _, _, keyed, _ in listed:
@@ -87,7 +86,8 @@ def shapes(version: int) -> dict[str, Shape]:
             info = db.execute(f"PRAGMA table_info({name})").fetchall()
             columns = tuple(Column(c, kind, bool(must or key), _default(default)) for _, c, kind, must, default, key in info)
             rowid = next((i for i, row in enumerate(info) if row[5] and row[2] == "INTEGER" and not keyed), None)
-            found[name] = Shape(name, columns, bool(keyed), rowid)
+            least = max(i + 1 for i, column in enumerate(columns) if column.must and column.default is None)
+            found[name] = Shape(name, columns, bool(keyed), rowid, least)
     return found
 
 
