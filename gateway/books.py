@@ -54,6 +54,11 @@ class Balance(NamedTuple):
     dropped: int
     causes: dict[str, int]
 
+    @property
+    def missing(self) -> int:
+        """By how much that is not so: 0, but in a store that was damaged."""
+        return self.accepted - self.forwarded - self.queued - self.dropped
+
 
 class Books:
     """Reads the counts of a store and of the marks beside it, never writes. Each call is one short read transaction.

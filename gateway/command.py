@@ -15,9 +15,10 @@ from gateway import config as configuration
 from gateway import inventory as fleet
 from gateway.clock import Clock, FileClock, SystemClock
 from gateway.config import DOCUMENTATION_PREFIX, Config
-from gateway.daemon import Daemon, check
+from gateway.daemon import Daemon, check, held_keys
 from gateway.errors import HostError
 from gateway.events import Events
+from gateway.heal import Doctor
 from gateway.rescue import CONFIG, backup, init, restore
 from gateway.upstream.tls import Trust
 
@@ -66,11 +67,19 @@ def run(config: Path, clock: Path | None, events: bool, new_windows: bool, verbo
 
 
 async def _run(settings: Config, inventory: fleet.Inventory, time: Clock, say: Events | None) -> None:
-    daemon = Daemon(settings, inventory, time, say)
-    # What was made until now stays, and frames make no cycles: to look for garbage as often as by default takes a tenth of all.
-    gc.freeze()
-    gc.set_threshold(_GARBAGE, 10, 10)
-    await daemon.run()
+    """One daemon after another: where its store turns out to be damaged, that is made anew, and the next one goes on."""
+    doctor = Doctor(settings.path(settings.gateway.store))
+    while True:
+        try:
+            daemon = Daemon(settings, inventory, time, say)
+            # What was made until now stays, and frames make no cycles: to look for garbage as often as by default takes a
+            # tenth of all.
+            gc.freeze()
+            gc.set_threshold(_GARBAGE, 10, 10)
+            await daemon.run()
+            return
+        except Exception as error:
+            doctor.cure(error, held_keys(settings, inventory), time)
 
 
 @gateway.command("check")
@@ -117,4 +126,4 @@ def main() -> None:
         gateway.main(prog_name="python -m gateway", standalone_mode=True)
     except HostError as error:
         print(error, file=sys.stderr)
-        sys.exit(3 if error.name.startswith("bad_") or error.name in ("test_key", "no_windows") else 1)
+        sys.exit(3 if error.name.startswith("bad_") or error.name in ("test_key", "no_windows", "newer_store") else 1)

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
-from gateway import dating, floors, street, windows
+from firmware.wire.seal import Keys
+from gateway import dating, floors, heal, street, windows
 from gateway import keys as keyfile
 from gateway.clock import Clock, boot_id
 from gateway.config import UPSTREAM_FILES, Config
@@ -27,7 +28,7 @@ from gateway.inventory import Board, Inventory
 from gateway.judge import Taken
 from gateway.receive import Receiver
 from gateway.releases import Releases
-from gateway.store import Store
+from gateway.room import Room
 from gateway.upkeep import Upkeep
 from gateway.upstream.pump import Names
 from gateway.upstream.upstreams import Upstreams
@@ -76,6 +77,13 @@ def check(config: Config, inventory: Inventory) -> None:
         raise FaultsError("bad_config", faults)
 
 
+def held_keys(config: Config, inventory: Inventory) -> dict[bytes, Keys]:
+    """The keys that this gateway has, by key id. Raises HostError bad_keys, test_key."""
+    gateway = inventory.gateways[config.gateway.name]
+    kids = [kid for board in inventory.boards.values() if board.site == gateway.site for kid in board.kids]
+    return keyfile.load(config.path(config.gateway.keys), kids, gateway.role)
+
+
 def airtime_of(board: Board | None) -> Callable[[int], int]:
     """Milliseconds on air of a frame of n bytes that this bridge heard; none for a wired board."""
     if board is None or board.plan is None:
@@ -94,17 +102,25 @@ class Daemon:
         check(config, inventory)
         self._config = config
         self._events = events
-        site, role = inventory.gateways[config.gateway.name].site, inventory.gateways[config.gateway.name].role
+        site = inventory.gateways[config.gateway.name].site
         boards = {bytes.fromhex(kid): b.name for b in inventory.boards.values() if b.site == site for kid in b.kids}
-        held = keyfile.load(config.path(config.gateway.keys), [kid.hex() for kid in boards], role)
+        held = held_keys(config, inventory)
         names = Names(config.gateway.name, site, boards, held)
+        path = config.path(config.gateway.store)
+        heal.ready(path)
         if held:
-            windows.require(config.path(config.gateway.store))
-        self._store = Store(config.path(config.gateway.store), config.gateway.store_max_mb)
-        boot = boot_id()
+            windows.require(path)
+        self._store = heal.opened(path, config.gateway.store_max_mb)
+        try:
+            self._assemble(inventory, names, [Kid(keys, boards[kid]) for kid, keys in held.items()], clock)
+        except BaseException:
+            self._store.close(bad=True)
+            raise
+
+    def _assemble(self, inventory: Inventory, names: Names, kids: list[Kid], clock: Clock) -> None:
+        config, events, boot = self._config, self._events, boot_id()
         trust = config.gateway.clock == "trust"
         self._clock = self._store.within(lambda db: dating.begin(db, clock, boot, trust=trust), "begun")
-        kids = [Kid(keys, boards[kid]) for kid, keys in held.items()]
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
         families = [[bytes.fromhex(kid) for kid in b.kids] for b in inventory.boards.values() if b.site == site]
@@ -118,13 +134,14 @@ class Daemon:
             [config.whole(upstream) for upstream in config.upstream], names, self._store, self._in_store, self._clock,
             receiver.accepted, self._event,
         )  # fmt: skip
+        room = Room(self._store, self._in_store, self._upstreams, config.store, self._event)
         topic = floors.topic(site, config.gateway.name)
         self._floors = Floors(self._store, self._in_store, receiver.kids, self._upstreams, self._clock, topic)
         self._upkeep = Upkeep(
-            self._store, self._in_store, self._clock, boot, config.gateway.keep_days, self._upstreams, self._floors
+            self._store, self._in_store, self._clock, boot, config.gateway.keep_days, self._upstreams, self._floors, room
         )
         self._intake = Intake(
-            receiver, self._in_store, self._clock, events, make_room=self._upkeep.make_room, news=self._news,
+            receiver, self._in_store, self._clock, events, make_room=room.make, news=self._news,
             window_s=config.gateway.commit_window_ms / 1000,
         )
 
@@ -161,21 +178,29 @@ class Daemon:
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
             self._event("error", name="restored", detail=self._control.restored)
+        if report := await self._in_store(heal.told, self._store):
+            self._event("healed", **report)
         stop = asyncio.create_task(self._stop.wait())
+        well = False
         try:
             done, _ = await asyncio.wait([stop, *lines, *pumps, *work], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 task.result()  # a part that ended by itself has failed: the whole ends with it
             await self._finish(pumps)
+            well = True
         finally:
             tasks = [stop, *lines, *pumps, *work]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._upstreams.close()
-            await self._in_store(self._store.close)
-            self._thread.shutdown()
-            log.info("gateway %s: stopped", self._config.gateway.name)
+            try:
+                await self._upstreams.close()
+            finally:
+                await self._in_store(partial(self._store.close, bad=not well))
+                self._thread.shutdown()
+                for name in (signal.SIGTERM, signal.SIGINT):
+                    loop.remove_signal_handler(name)
+                log.info("gateway %s: stopped", self._config.gateway.name)
 
     async def _before(self, part: Coroutine[Any, Any, str]) -> str:
         """Wait for what must be done before anything is taken; a stop does not wait for it."""

@@ -65,7 +65,7 @@ class Intake:
         self._sealed: deque[Gathered] = deque()
         self._committing = asyncio.Lock()
         self._closing = False
-        self._full = False
+        self._full = ""  # why the store takes nothing
         self._holding = False
 
     async def run(self) -> None:
@@ -135,9 +135,9 @@ class Intake:
                 gathered = self._sealed.popleft()
                 self._written_s = self._now()
                 if self._full:
-                    self._full = False
                     log.warning("the store takes readings again")
-                    self._event("error", name="disk_full", over=True)
+                    self._event("error", name=self._full, over=True)
+                    self._full = ""
                 if len(self._inbox) <= INBOX_MAX and not self._closing:
                     self._pause(False)
                 self._answer(taken, gathered)
@@ -242,7 +242,7 @@ class Intake:
             raise error
         self._pause(True)
         if not self._full:
-            self._full = True
+            self._full = error.name
             log.error("%s", error)
             self._receiver.count(error.name)
             self._event("error", name=error.name, over=False)

@@ -7,6 +7,7 @@ called from any thread, and never waits for a commit; all else belongs to one th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -59,6 +60,17 @@ class Group:
         return bool(self.rows or self.contexts or self.counts or self.links or self.folded or self.also)
 
 
+def read_only(folder: Path) -> bool:
+    """Does the file system refuse to write, whatever its mount says?"""
+    probe = folder / f".jourdain-{os.getpid()}"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600))
+        probe.unlink()
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
+
+
 # What a damaged file makes sqlite3 raise: its own errors, and one for a text that is none.
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
@@ -69,8 +81,11 @@ def _named(error: Exception, path: Path) -> HostError:
         hint = "nothing was acknowledged and nothing is lost; make room on the disk, or raise store_max_mb"
         return HostError("disk_full", "no room to store what was heard", str(path), hint)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeDecodeError):
-        hint = "move the file aside; the daemon then starts an empty one"
+        hint = "a new one is made of all that is whole; the bad files stay beside it"
         return HostError("bad_store", f"the store is damaged ({error})", str(path), hint)
+    if code == sqlite3.SQLITE_READONLY or read_only(path.parent):
+        hint = "nothing was acknowledged; a card that fails is made read-only: look at `dmesg`, take a backup, change the card"
+        return HostError("disk_readonly", f"the disk has become read-only ({error})", str(path), hint)
     return HostError("disk_error", f"the store cannot be written ({error})", str(path), "look at the disk and its mount")
 
 
@@ -84,23 +99,26 @@ class Store:
     def __init__(self, path: Path, max_mb: float = 1024.0, point: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
         self._point = point
+        self.shut = False  # takes no more rows, for there are too many
         self._reading = threading.Lock()
         self._open: list[sqlite3.Connection] = []
         try:
             _create(path)
-            self._db = self._connect(f"file:{quote(str(path.absolute()))}")
-            self._prepare(max_mb)
+            # First the reader, which cannot write: what is damaged is found before anything changes.
             self._reader = self._connect(f"file:{quote(str(path.absolute()))}?mode=ro")
             self._reader.execute(f"PRAGMA cache_size = -{_READ_CACHE_KB}")
+            self._reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            self._db = self._connect(f"file:{quote(str(path.absolute()))}")
+            self._prepare(max_mb)
             self._load()
         except OSError as error:
             hint = "the folder must exist and belong to the daemon's user"
             raise HostError("disk_error", f"cannot open the store: {error.strerror}", str(path), hint) from error
         except _ERRORS as error:
-            self.close()
+            self.close(bad=True)
             raise _named(error, path) from error
         except HostError:
-            self.close()
+            self.close(bad=True)
             raise
 
     def _connect(self, uri: str) -> sqlite3.Connection:
@@ -114,6 +132,7 @@ class Store:
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
         migrate.upgrade(self._db, self.path)
+        migrate.note_roots(self._db)
         self._pages = int(max_mb * 1e6 / run("PRAGMA page_size").fetchone()[0])
         self._limit(self._pages)
 
@@ -125,11 +144,12 @@ class Store:
         self.folded: int = found[0] if found else 0
         self._channels: dict[str, int] = dict(run("SELECT name, id FROM channel").fetchall())
 
-    def close(self) -> None:
-        """The last rows move from the log into the file."""
-        with self._reading:  # the writer goes last: whoever only reads cannot clear the log away
-            while self._open:
-                self._open.pop().close()
+    def close(self, *, bad: bool = False) -> None:
+        """The last rows move from the log into the file, but not into one that is `bad`."""
+        with self._reading:  # who goes last clears the log away; whoever only reads cannot
+            for db in self._open[::-1] if bad else self._open:
+                db.close()
+            self._open.clear()
 
     def _transaction(self, work: Callable[[], T], point: str, *, must: bool = True) -> T:
         """Run `work` as one transaction. `must`: it may go beyond the limit, so that a full store can still be emptied."""
@@ -176,6 +196,9 @@ class Store:
 
     def write(self, group: Group) -> range:
         """Commit what was heard: all or nothing, synced when this returns. Returns the ids of its rows."""
+        if group.rows and self.shut:
+            hint = "nothing was acknowledged; raise max_rows, or let the oldest go: when_full"
+            raise HostError("disk_full", "the store holds all the rows that it may", str(self.path), hint)
         first, last = self.last + 1, self.last + len(group.rows)
         try:
             self._transaction(lambda: self._write(group, first, last), "heard", must=not group.rows)

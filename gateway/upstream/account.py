@@ -127,6 +127,13 @@ def _follows(found: Noted, epoch: bytes) -> bool:
     return found.epoch[:FAMILY] == epoch[:FAMILY] and found.epoch >= epoch
 
 
+def furthest(store: Path, read: Read) -> int:
+    """The highest id that the marks name, 0 where there are none."""
+    epoch = max((row[0] for row in read("SELECT epoch FROM upstream", ())), default=b"")
+    mine = [found for _, path in files(store) if (found := cursor.read(path)) and _follows(found, epoch)]
+    return max((mark.last for found in mine for mark in found.marks), default=0)
+
+
 def tally(account: Account, rows: Iterable[Row]) -> Counts:
     """What `finish` counts when these rows are acknowledged: a frame with its newest entry, a reading once."""
     added: Counts = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,8 @@ from gateway.uplink import Row
 from gateway.upstream import account as accounts
 from gateway.upstream.account import BEFORE, FAMILY, KEY, Account, Counts, add, files, intervals, spans, tallied, tally
 from gateway.upstream.cursor import DONE, DROPPED, HANDED, Intervals, Mark, Marks, Span, Upstream
+
+log = logging.getLogger("gateway.upstream")
 
 FOLD_BYTES = 1 << 20
 
@@ -40,8 +43,7 @@ class Ledger:
     """The accounts of `upstreams`, and of those that were there once. Opening replays the marks and folds them.
 
     `accepted`: frames and readings that the store ever took; what of them is gone, a new upstream never sees.
-    `hand`, `finish` and `drop` belong to the event loop. Raises HostError as the store does, and disk_full or disk_error where no
-    mark can be written: then nothing has changed.
+    `hand`, `finish` and `drop` belong to the event loop. Raises HostError as the store does.
     """
 
     def __init__(self, store: Store, upstreams: Sequence[Upstream], accepted: tuple[int, int] = (0, 0)) -> None:
@@ -59,6 +61,7 @@ class Ledger:
             account.opaque = one.opaque
         self._place = {name: place for place, name in enumerate(self.accounts)}
         self._marks: Marks | None = None
+        self._unnoted = False
         old = files(store.path)
         self._old = [path for _, path in old]  # files that go when the tables are written
         self._epoch = _after(epoch, old[-1][0] if old else 0)
@@ -118,10 +121,17 @@ class Ledger:
             account.done.add(first, last)
 
     def _write(self, marks: list[Mark]) -> None:
-        if self._marks is None:
-            self._begin(self._epoch)
-        assert self._marks is not None
-        self._marks.write(marks)
+        """Note it, if the disk takes it. If not, what is on the disk leaves all the same: that costs repeats after a death."""
+        try:
+            if self._marks is None:
+                self._begin(self._epoch)
+            assert self._marks is not None
+            self._marks.write(marks)
+            self._unnoted = False
+        except HostError as error:
+            if not self._unnoted:
+                log.warning("%s", error)
+            self._unnoted = True
 
     def _begin(self, epoch: bytes) -> None:
         number = int.from_bytes(epoch[FAMILY:], "big")
