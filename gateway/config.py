@@ -50,6 +50,14 @@ class GatewaySection(_Strict):
     store_max_mb: Annotated[float, Field(ge=0.25, le=1e6)] = 1024.0
 
 
+class StoreSection(_Strict):
+    """`[store]`: how much waits there at most, and what goes when it is more. None: no bound."""
+
+    max_rows: Annotated[int, Field(ge=1000)] | None = None
+    max_days: Annotated[float, Field(gt=0, le=3660)] | None = None
+    when_full: Literal["oldest", "refuse"] = "oldest"
+
+
 class SerialPort(_Strict):
     """`[[serial]]`: a radio bridge or a wired board, by its name in boards.yaml."""
 
@@ -143,6 +151,7 @@ class Config(_Strict):
     """gateway.toml. `lines` finds the line of a key for later checks: ("serial", 0, "board") -> line."""
 
     gateway: GatewaySection
+    store: StoreSection = StoreSection()
     serial: tuple[SerialPort, ...] = ()
     upstream: tuple[Upstream, ...] = ()
     file: Path = Field(default=Path("gateway.toml"), exclude=True)

@@ -6,12 +6,13 @@ import asyncio
 import logging
 
 from firmware.wire import link
-from gateway import dating, fold
+from gateway import dating
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.dating import BelievedClock, Change
 from gateway.errors import HostError
 from gateway.floors import Floors
 from gateway.intake import Intake, Run
+from gateway.room import Room
 from gateway.store import Store
 from gateway.upstream.upstreams import Upstreams
 
@@ -28,7 +29,7 @@ class Upkeep:
 
     def __init__(  # noqa: PLR0917 - the parts of a daemon
         self, store: Store, run: Run, clock: BelievedClock, boot: str, keep_days: float, upstreams: Upstreams,
-        floors: Floors,
+        floors: Floors, room: Room,
     ) -> None:  # fmt: skip
         self._store = store
         self._in_store = run
@@ -37,6 +38,7 @@ class Upkeep:
         self._keep_days = keep_days
         self._upstreams = upstreams
         self._floors = floors
+        self._room = room
 
     async def run(self, intake: Intake) -> None:
         """Until cancelled. HostError bad_store ends it."""
@@ -65,18 +67,6 @@ class Upkeep:
                     raise
                 log.warning("%s", error)
 
-    async def make_room(self) -> None:
-        """Delete what every upstream has, of any age. Raises HostError as the store does."""
-        await self._upstreams.fold()
-        await self._in_store(self._delete, self._upstreams.done())
-
-    def _delete(self, done: list[tuple[int, int]]) -> None:
-        """In the store's thread."""
-        self._store.shrink_log()
-        if self._store.folded < self._store.last:
-            self._store.write(fold.load(self._store).group())
-        self._store.prune(done, None)
-
     async def _look(self, intake: Intake) -> None:
         """What the host's clock has done since the last look."""
         change = self._clock.look()
@@ -101,11 +91,12 @@ class Upkeep:
         self._upstreams.again()
 
     async def _prune(self) -> None:
-        if not self._clock.dating.known:
-            return
-        before_ms = round((self._clock.unix() - self._keep_days * 86_400) * 1000)
-        while await self._in_store(self._store.prune, self._upstreams.done(), before_ms):
-            await asyncio.sleep(0.1)  # others come in between
+        now_ms = round(self._clock.unix() * 1000) if self._clock.dating.known else None
+        if now_ms is not None:
+            before_ms = now_ms - round(self._keep_days * 86_400_000)
+            while await self._in_store(self._store.prune, self._upstreams.done(), before_ms):
+                await asyncio.sleep(0.1)  # others come in between
+        await self._room.keep(now_ms)
 
 
 def _ask_again(intake: Intake) -> None:

@@ -166,6 +166,16 @@ class Lanes(Generic[R]):
         """Ids that the broker has, that are in the air, or that are held here; to be read only."""
         return self._taken
 
+    @property
+    def reading(self) -> list[Span]:
+        """Ids that are being read from the disk."""
+        return self._reading[0].spans if self._reading else []
+
+    def leave(self, spans: Iterable[Span]) -> None:
+        """Pass these ids over; they are neither held nor being read."""
+        for first, last in spans:
+            self._taken.add(first, last)
+
     # What comes
 
     def offer(self, rows: Sequence[R], now_s: float) -> None:

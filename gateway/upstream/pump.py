@@ -126,6 +126,18 @@ class Pump:
             return False
         return True
 
+    def busy(self) -> Iterator[Span]:
+        """Ids of rows that it holds, has in the air, or is just reading."""
+        if self._lanes is not None:
+            for first, last in self._lanes.taken:
+                yield from self.account.done.gaps(first - 1, last + 1)
+            yield from self._lanes.reading
+
+    def leave(self, spans: Sequence[Span]) -> None:
+        """Read none of these rows any more: they are about to be dropped."""
+        if self._lanes is not None:
+            self._lanes.leave(spans)
+
     def stop(self) -> None:
         """Send what there is without waiting for a batch to fill, then end."""
         self._stopping = True

@@ -17,7 +17,7 @@ from gateway.store import Store
 from gateway.uplink import Row
 from gateway.upstream import cursor
 from gateway.upstream.account import everywhere
-from gateway.upstream.cursor import Span
+from gateway.upstream.cursor import Intervals, Span
 from gateway.upstream.ledger import Ledger
 from gateway.upstream.pump import Names, Pump
 
@@ -63,6 +63,25 @@ class Upstreams:
     def done(self) -> list[Span]:
         """Ids of rows that every upstream has, and the tables know it; all ids, where nothing goes upstream."""
         return everywhere([pump.account for pump in self.pumps])
+
+    def busy(self) -> Intervals:
+        """Ids of rows that an upstream holds, has in the air, or is just reading."""
+        found = Intervals()
+        for pump in self.pumps:
+            for first, last in pump.busy():
+                found.add(first, last)
+        return found
+
+    def leave(self, spans: Sequence[Span]) -> None:
+        """These rows are about to be dropped: none of them is read any more."""
+        for pump in self.pumps:
+            pump.leave(spans)
+
+    def gone(self, spans: Sequence[Span]) -> None:
+        """These rows were dropped, and that is counted."""
+        for pump in self.pumps:
+            for first, last in spans:
+                pump.account.done.add(first, last)
 
     async def keep(self) -> None:
         """Move the marks into the tables now and then, until cancelled. HostError bad_store ends it."""

@@ -159,8 +159,9 @@ def test_the_broker_is_cut_off_and_nothing_is_lost(tmp_path, bridge, proxy, list
 def test_a_full_store_waits_for_the_broker_and_goes_on(tmp_path, bridge, proxy, listener, start):
     """With the broker away the store fills up to its limit; nothing more is acknowledged until there is room again."""
     proxy.cut()
-    files = desk.Files(tmp_path, {"bridge": bridge.path}, proxy.url, "batch_readings = 500", "store_max_mb = 0.25").write()
-    daemon = start(files)
+    files = desk.Files(tmp_path, {"bridge": bridge.path}, proxy.url, "batch_readings = 500", "store_max_mb = 0.25")
+    files.text += '[store]\nwhen_full = "refuse"\n'
+    daemon = start(files.write())
     desk.until(lambda: bridge.hellos)
     sent = 0
     while not daemon.said("error", name="disk_full", over=False):
