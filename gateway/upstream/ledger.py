@@ -154,11 +154,12 @@ class Ledger:
         Marks that come meanwhile go to the next file. What a failure leaves is tried again by the next call.
         """
         if self._fold is None:
-            if self._marks is None or not self._marks.size:
+            if not self._unnoted and (self._marks is None or not self._marks.size):
                 return
-            epoch, before = _after(self._epoch), self._marks.path
+            epoch, before = _after(self._epoch), self._marks
             self._begin(epoch)
-            self._old.append(before)
+            if before:
+                self._old.append(before.path)
             self._epoch = epoch
             self._fold = self._snapshot()
         await run(self._commit, self._fold)
@@ -189,6 +190,7 @@ class Ledger:
         for name, done in self._fold.done.items():
             self.accounts[name].kept = done
         self._fold = None
+        self._unnoted = False
 
     def close(self) -> None:
         if self._marks is not None:
