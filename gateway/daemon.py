@@ -178,8 +178,9 @@ class Daemon:
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
             self._event("error", name="restored", detail=self._control.restored)
-        if report := await self._in_store(heal.told, self._store):
+        if report := await self._in_store(heal.told, self._store, round(self._clock.unix() * 1000)):
             self._event("healed", **report)
+            self._event("alarm", name="healed", kid="", board="", state="raised")
         stop = asyncio.create_task(self._stop.wait())
         well = False
         try:

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from firmware.wire.seal import Keys
-from gateway import fold
+from gateway import alarms, fold
 from gateway.books import Books
 from gateway.carve import Carver
 from gateway.clock import Clock
@@ -144,8 +144,8 @@ def finish(path: Path) -> bool:
     return True
 
 
-def told(store: Store) -> dict[str, Any] | None:
-    """Once after a store was made anew: what came of it (see README.md), else None. Counted as `healed`."""
+def told(store: Store, now_ms: int) -> dict[str, Any] | None:
+    """Once after a store was made anew: what came of it (see README.md), else None. Counted as `healed`, and an alarm."""
     found = store.read("SELECT value FROM meta WHERE name = 'healed'")
     if not found:
         return None
@@ -153,6 +153,7 @@ def told(store: Store) -> dict[str, Any] | None:
     def forget(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM meta WHERE name = 'healed'")
         db.execute("INSERT INTO counter VALUES ('healed', 1) ON CONFLICT (name) DO UPDATE SET n = n + 1")
+        alarms.write(db, [alarms.Row("healed", b"", now_ms, now_ms, 1, alarms.RAISED)])
 
     store.within(forget, "told")
     report: dict[str, Any] = json.loads(found[0][0])

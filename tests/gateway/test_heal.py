@@ -154,8 +154,9 @@ def made_anew(path, keys=KEYS):
     """The report, which is told once."""
     report = heal.heal(path, keys, UNIX_S)
     store = Store(path)
-    assert heal.told(store) == report
-    assert heal.told(store) is None
+    assert heal.told(store, 5000) == report
+    assert heal.told(store, 6000) is None
+    assert store.read("SELECT * FROM alarm") == [("healed", b"", 5000, 5000, 1, "raised")]
     store.close()
     return report
 
