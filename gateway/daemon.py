@@ -121,6 +121,7 @@ class Daemon:
         config, events, boot = self._config, self._events, boot_id()
         trust = config.gateway.clock == "trust"
         self._clock = self._store.within(lambda db: dating.begin(db, clock, boot, trust=trust), "begun")
+        role, site, boards = inventory.gateways[config.gateway.name].role, names.site, names.boards
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
         families = [[bytes.fromhex(kid) for kid in b.kids] for b in inventory.boards.values() if b.site == site]

@@ -56,6 +56,9 @@ class Doctor:
         bad = isinstance(error, HostError) and error.name == "bad_store"
         if not isinstance(error, HostError):  # a value that no code of ours wrote leads to any error
             bad = self._path.exists() and sick(self._path, keys)
+        if bad and "disk I/O" in str(error) and not sick(self._path, keys):
+            log.warning("%s; now it can be read again", error)
+            return
         often = len(self._cured_s) == _OFTEN and now_s - self._cured_s[0] < _OFTEN_S
         if not bad or often:
             raise error

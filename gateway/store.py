@@ -60,6 +60,10 @@ class Group:
         return bool(self.rows or self.contexts or self.counts or self.links or self.folded or self.also)
 
 
+# A place that the medium does not give any more is damage like any other.
+_UNREADABLE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
+
+
 def read_only(folder: Path) -> bool:
     """Does the file system refuse to write, whatever its mount says?"""
     probe = folder / f".jourdain-{os.getpid()}"
@@ -76,11 +80,13 @@ _ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 
 def _named(error: Exception, path: Path) -> HostError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    whole_code = getattr(error, "sqlite_errorcode", 0)
+    code = whole_code & 0xFF
     if code == sqlite3.SQLITE_FULL:
         hint = "nothing was acknowledged and nothing is lost; make room on the disk, or raise store_max_mb"
         return HostError("disk_full", "no room to store what was heard", str(path), hint)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, UnicodeDecodeError):
+    bad = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or whole_code in _UNREADABLE
+    if bad or isinstance(error, UnicodeDecodeError):
         hint = "a new one is made of all that is whole; the bad files stay beside it"
         return HostError("bad_store", f"the store is damaged ({error})", str(path), hint)
     if code == sqlite3.SQLITE_READONLY or read_only(path.parent):

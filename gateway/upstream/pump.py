@@ -227,14 +227,26 @@ class Pump:
 
     async def _bring(self, lanes: Lanes[Row], wanted: Read) -> None:
         try:
-            rows, upto, void = await self._run(look, self._store, wanted)
+            rows, upto, void = await self._asked(wanted)
             if void:
                 await self._noted(self._book.finish, self.account, void, {})
             lanes.came(rows, upto, self._clock.monotonic(), void)
             self._reading = None
-        except HostError as error:  # the connection is made anew, and the disk asked again
+        except HostError as error:
             self._failed = error
         self._wake.set()
+
+    async def _asked(self, wanted: Read) -> tuple[list[Row], int, list[Span]]:
+        """What is on the disk; one that does not answer now is asked again. Raises HostError bad_store."""
+        while True:
+            try:
+                found: tuple[list[Row], int, list[Span]] = await self._run(look, self._store, wanted)
+                return found
+            except HostError as error:
+                if error.name == "bad_store":
+                    raise
+                self._on_event("error", name=error.name)
+                await asyncio.sleep(RETRY_S)
 
     # What leaves
 

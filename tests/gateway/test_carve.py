@@ -103,7 +103,7 @@ def pages_of(data, rows):
                 if cell.values and shape.keyed == tree.keyed and shape.fits(cell.values):
                     row = shape.row(type("F", (), {"values": cell.values, "rowid": cell.rowid}))
                     if row in rows[shape.name]:
-                        where[shape.name][row] = overflow
+                        where[shape.name][row] = where[shape.name].get(row, set()) | overflow  # an index may hold the same
     return where
 
 

@@ -13,6 +13,7 @@ from gateway.config import StoreSection, Upstream
 from gateway.errors import HostError
 from gateway.room import Room
 from gateway.upstream.account import tally
+from gateway.upstream.lanes import Read
 from gateway.upstream.pump import Names
 from gateway.upstream.upstreams import Upstreams
 
@@ -182,6 +183,28 @@ def test_a_disk_that_others_have_filled(yard):
     one.room._tried_s -= 60
     asyncio.run(one.room.make())
     assert len(one.pivs()) == 60, "that was another time"
+
+
+def test_a_disk_that_does_not_answer_once(yard, monkeypatch):
+    """A pump asks again; only a store that is bad ends it."""
+    one = yard()
+    one.hear(3)
+    pump, asked = one.upstreams.pumps[0], []
+    monkeypatch.setattr("gateway.upstream.pump.RETRY_S", 0.01)
+
+    async def run(work, *args):
+        asked.append(work)
+        if len(asked) < 3:
+            raise HostError("disk_error", "busy")
+        if len(asked) == 4:
+            raise HostError("bad_store", "malformed")
+        return work(*args)
+
+    pump._run = run
+    rows, upto, void = asyncio.run(pump._asked(Read("backlog", [(1, 5)], 10)))
+    assert ([row.piv for row in rows], upto, void) == ([1, 2, 3], 5, [(4, 5)])
+    with pytest.raises(HostError, match=r"^bad_store"):
+        asyncio.run(pump._asked(Read("backlog", [(1, 5)], 10)))
 
 
 def test_a_drop_that_the_disk_does_not_take_changes_nothing(yard):
