@@ -17,6 +17,7 @@ from gateway.pages import LEAF, MAGIC, Image, Tree, Values
 Span = tuple[int, int]  # row ids above the first, up to and with the second
 
 _ALL: Span = (-(2**63) - 1, 2**63 - 1)
+_WIDE = 3  # a record with fewer columns could be anybody's
 _SCHEMA = ""  # the table that names the others
 
 
@@ -134,7 +135,9 @@ class Carver:
         for tree in trees:
             for cell in tree.cells:
                 for table in wanted:
-                    if cell.values is not None and table.keyed == tree.keyed and table.fits(cell.values):
+                    if cell.values is None or len(cell.values) < _WIDE:
+                        break
+                    if table.keyed == tree.keyed and table.fits(cell.values):
                         if lost and table.name not in self.lost:
                             self._lose(table.name, _ALL)
                         if lost or self._missing(table, cell.rowid or 0):

@@ -125,9 +125,10 @@ class Daemon:
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
         families = [[bytes.fromhex(kid) for kid in b.kids] for b in inventory.boards.values() if b.site == site]
+        self._watch = Watch(self._store, boards, families, config.gateway.old_key_days)
         receiver = Receiver(
             self._store, kids, self._sources, boot, events is not None, controller=self._control, role=role,
-            watch=Watch(self._store, boards, families, config.gateway.old_key_days), per_min=config.gateway.unproven_per_min,
+            watch=self._watch, per_min=config.gateway.unproven_per_min,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
@@ -179,9 +180,9 @@ class Daemon:
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
             self._event("error", name="restored", detail=self._control.restored)
-        if report := await self._in_store(heal.told, self._store, round(self._clock.unix() * 1000)):
+        if report := await self._in_store(heal.told, self._store):
             self._event("healed", **report)
-            self._event("alarm", name="healed", kid="", board="", state="raised")
+            self._watch.note("healed", now_ms=round(self._clock.unix() * 1000) if self._clock.dating.known else None)
         stop = asyncio.create_task(self._stop.wait())
         well = False
         try:

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from firmware.wire.seal import Keys
-from gateway import alarms, fold
+from gateway import fold, windows
 from gateway.books import Books
 from gateway.carve import Carver
 from gateway.clock import Clock
@@ -147,8 +147,8 @@ def finish(path: Path) -> bool:
     return True
 
 
-def told(store: Store, now_ms: int) -> dict[str, Any] | None:
-    """Once after a store was made anew: what came of it (see README.md), else None. Counted as `healed`, and an alarm."""
+def told(store: Store) -> dict[str, Any] | None:
+    """Once after a store was made anew: what came of it (see README.md), else None. Counted as `healed`."""
     found = store.read("SELECT value FROM meta WHERE name = 'healed'")
     if not found:
         return None
@@ -156,7 +156,6 @@ def told(store: Store, now_ms: int) -> dict[str, Any] | None:
     def forget(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM meta WHERE name = 'healed'")
         db.execute("INSERT INTO counter VALUES ('healed', 1) ON CONFLICT (name) DO UPDATE SET n = n + 1")
-        alarms.write(db, [alarms.Row("healed", b"", now_ms, now_ms, 1, alarms.RAISED)])
 
     store.within(forget, "told")
     report: dict[str, Any] = json.loads(found[0][0])
@@ -242,6 +241,7 @@ def _repair(path: Path, fresh: Path, found: Salvage, keys: Mapping[bytes, Keys])
         short = behind(store) or _short(store, found)
         if short:
             _widen(store, keys, lost="context" in found.lost)
+            store.within(lambda db: windows.mark(db, windows.HEALED), "widened")
         unsafe = _mute(store, found, keys)
         Ledger(store, []).close()  # what the marks say moves into the table, and no further than our rows
         missing = _balance(store)

@@ -51,6 +51,7 @@ def test_a_daemon_whose_store_lost_its_first_page(tmp_path, bridge, proxy, liste
     assert keys_of(listener).count(wanted[0]) == 1, "what was acknowledged was sent again"
     bridge.hears(desk.frame(1, 50, {3: 50}))
     desk.until(lambda: not bridge.waiting)
+    desk.until(lambda: daemon.said("alarm", name="healed", state="raised"))
     assert daemon.stop() == 0
     _, counters = desk.counts(files)
     assert counters["healed"] == 1
