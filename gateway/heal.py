@@ -216,17 +216,23 @@ def _without_room(path: Path, fresh: Path, keys: Mapping[bytes, Keys]) -> Salvag
 
 
 def _everywhere(path: Path) -> Intervals:
-    """Ids that every upstream is done with, as far as the table of the bad store tells."""
-    found = None
+    """Ids of rows that every upstream is done with, and that windows and counts contain, as the bad tables tell."""
+    done: Intervals | None = None
+    folded = 0
     with image_of(path) as (image, version):
-        shape = shapes(version).get("upstream")
-        for one in Carver(image, [shape.table]).found() if shape and version > 2 else ():
-            try:
-                done = Intervals.unpack(bytes(one.values[1]))  # type: ignore[arg-type]
-            except ValueError:
+        known = shapes(version)
+        if version < 3:
+            return Intervals()
+        for found in Carver(image, [known["meta"].table, known["upstream"].table]).found():
+            if found.table == "meta":
+                folded = int(found.values[1] or 0) if found.values[0] == "folded" else folded
                 continue
-            found = done if found is None else Intervals(part for span in found for part in done.within(*span))
-    return found or Intervals()
+            try:
+                one = Intervals.unpack(bytes(found.values[1]))  # type: ignore[arg-type]
+            except ValueError:
+                return Intervals()
+            done = one if done is None else Intervals(part for span in done for part in one.within(*span))
+    return Intervals(done.within(1, folded)) if done else Intervals()
 
 
 # What the records no longer say by themselves

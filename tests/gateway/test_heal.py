@@ -1,7 +1,9 @@
 """A damaged store is made anew: every whole record, nothing invented, nothing twice, windows that let nothing through again."""
 
+import asyncio
 import contextlib
 import random
+import sqlite3
 
 import gatedesk as desk
 import pytest
@@ -38,9 +40,11 @@ class Town:
         self.bench.group([], UNIX_S)
         self.settle()
         self.early = self.files()
+        self.send(1, 400)
+        asyncio.run(self.ledger.fold(self.run))
         if log:
             self.bench.store.shrink_log()
-        self.send(1, 860)
+        self.send(401, 860)
         self.hear(40)
         self.sent = sent
         self.send(861, sent)
@@ -52,6 +56,9 @@ class Town:
             rows = self.bench.store.rows(start - 1, start + 20, 20)
             self.ledger.hand(account, [rows])
             self.ledger.finish(account, [(start, start + 19)], tally(account, rows))
+
+    async def run(self, work, *args):
+        return work(*args)
 
     def settle(self):
         gathered = self.bench.receiver.seal(dirt=True, folded=True)
@@ -266,6 +273,36 @@ def test_a_flipped_bit_in_a_payload(town, tmp_path, keyed):
     assert report["refused"] == keyed
     if keyed:
         assert len(check(town, path)[0]) == 899
+
+
+@pytest.mark.produces("disk_full")
+@pytest.mark.parametrize("room", ["for what is unsent", "for nothing"])
+def test_healing_without_room_for_two_stores(town, tmp_path, monkeypatch, room):
+    """What every upstream has may stay behind; where even the rest has no room, all is as it was."""
+    bad = damaged(town.late, "first page zeroed", random.Random(1))
+    path = lay(tmp_path / "a", bad)
+    work = heal.salvage
+
+    def cramped(*args, without=None):
+        if without is None or room == "for nothing":
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return work(*args, without=without)
+
+    monkeypatch.setattr(heal, "salvage", cramped)
+    if room == "for nothing":
+        with pytest.raises(HostError, match=r"^disk_full: the store cannot be made anew"):
+            heal.heal(path, KEYS, UNIX_S)
+        assert boxes(path.parent) == bad
+        monkeypatch.undo()
+        heal.heal(path, KEYS, UNIX_S)
+        assert len(check(town, path)[0]) == 900
+        return
+    report = heal.heal(path, KEYS, UNIX_S)
+    assert report["rows"] == 900 - 400
+    _, waiting = check(town, path)
+    assert waiting == {name for n, name in enumerate(town.rows, 1) if n > town.sent}
 
 
 def controller(folder):
