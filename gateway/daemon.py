@@ -125,10 +125,9 @@ class Daemon:
         self._sources = [Source(port.board, airtime_of(inventory.boards[port.board])) for port in config.serial]
         self._control = self._controller(inventory, kids)
         families = [[bytes.fromhex(kid) for kid in b.kids] for b in inventory.boards.values() if b.site == site]
-        self._watch = Watch(self._store, boards, families, config.gateway.old_key_days)
         receiver = Receiver(
             self._store, kids, self._sources, boot, events is not None, controller=self._control, role=role,
-            watch=self._watch, per_min=config.gateway.unproven_per_min,
+            watch=Watch(self._store, boards, families, config.gateway.old_key_days), per_min=config.gateway.unproven_per_min,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._stop = asyncio.Event()
@@ -182,7 +181,7 @@ class Daemon:
             self._event("error", name="restored", detail=self._control.restored)
         if report := await self._in_store(heal.told, self._store):
             self._event("healed", **report)
-            self._watch.note("healed", now_ms=round(self._clock.unix() * 1000) if self._clock.dating.known else None)
+            self._intake.alarm("healed")
         stop = asyncio.create_task(self._stop.wait())
         well = False
         try:
@@ -201,7 +200,7 @@ class Daemon:
             finally:
                 await self._in_store(partial(self._store.close, bad=not well))
                 self._thread.shutdown()
-                for name in (signal.SIGTERM, signal.SIGINT):
+                for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                     loop.remove_signal_handler(name)
                 log.info("gateway %s: stopped", self._config.gateway.name)
 
