@@ -182,6 +182,15 @@ def tree(pid):
     return found
 
 
+def traced(tracer):
+    """The process that strace runs; None until it is there (strace tries its means in children of its own first)."""
+    for pid in tree(tracer)[1:]:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() != "strace":
+                return pid
+    return None
+
+
 def cpu_s(pid):
     """Seconds of processor time of a process, all its threads, to the nanosecond."""
     return time.clock_gettime(~pid << 3 | 2)
@@ -321,7 +330,7 @@ class System:
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
         self.pid = self.process.pid
         if command[0] == "strace":
-            self.pid = until(lambda: tree(self.process.pid)[1:], what="strace has started it")[0]
+            self.pid = until(lambda: traced(self.process.pid), what="strace has started it")
 
     def __enter__(self):
         return self
