@@ -34,7 +34,7 @@ log = logging.getLogger("gateway.upstream")
 
 RETRY_S = 1.0
 ENTRIES = 4000  # rows whose payload is not read a second time
-_YIELD = 50  # after so many readings others have their turn
+_YIELD = 150  # after so many readings others have their turn; fewer, and a burst outruns us and is read again from disk
 _HEAD_BYTES = 300  # of a PUBLISH: topic and properties, at the most
 
 # Runs a function in a thread that may read the store.

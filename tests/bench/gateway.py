@@ -223,6 +223,14 @@ def rate_rows(where, runs, idle):
     ]
 
 
+def metered_rows(where, plain):
+    """What a line costs where bytes are paid for: metered mode beside the usual batches (`plain` bytes a reading)."""
+    with where.daemon("metered = true\nbatch_age_s = 0.05") as system:
+        found = burst(where, system, 120 * PACK)["line"]
+    fresh(where.folder)
+    return [row("metered: bytes on the line upstream a reading", found, "B"), row("metered / packed, bytes", found / plain)]
+
+
 def memory_rows(where):
     """Resident memory: the imports alone, the daemon after a burst."""
     imports = float(subprocess.run([sys.executable, "-P", "-c", IMPORTS], capture_output=True, text=True, check=True).stdout)
@@ -244,6 +252,7 @@ def measure(quick: bool = False) -> dict:
         speeds = full_speed(where, rounds, n)
         rates, idle = at_a_rate(where, min(rounds, 2), int(seconds * RATE))
         rows = [*speed_rows(speeds), *rate_rows(where, rates, idle), *memory_rows(where)]
+        rows += metered_rows(where, best(speeds["packed"], "line", highest=False)["line"])
         if slowed := slow_disk(where, rounds, n):
             rows.append(row("packed, each sync slowed by 20 ms", slowed[20_000], "readings/s"))
             rows.append(at_least("packed, slowed / not slowed", slowed[20_000] / slowed[0], 0.8))

@@ -1,6 +1,10 @@
 """What passed the tap: publishes, their PUBACKs, and which readings they carried."""
 
+import zlib
+
 import cbor2
+
+DEFLATED = b"\x78"
 
 
 class Passed:
@@ -85,7 +89,7 @@ def publish(body, version):
 def frames(payload):
     """kid || PIV of the readings in a SenML pack; nothing for what is none."""
     try:
-        records = cbor2.loads(payload)
+        records = cbor2.loads(zlib.decompress(payload) if payload[:1] == DEFLATED else payload)
         return [record[8] for record in records if record.get(0) == "frame"]
-    except (cbor2.CBORDecodeError, AttributeError, TypeError, KeyError):
+    except (cbor2.CBORDecodeError, zlib.error, AttributeError, TypeError, KeyError):
         return []
