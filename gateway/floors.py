@@ -90,12 +90,14 @@ class Teller:
     told_s: float
     every_s: float = TOLD_S
     told: dict[bytes, int] = field(default_factory=dict)
+    _seen: int = -1
     _upto: int = 0
     _next: dict[bytes, int] | None = None
 
     def look(self, last: int, windows: Callable[[], Iterable[tuple[bytes, int]]]) -> None:
         """Note the windows as they are after row `last`, unless older ones still wait to be told."""
-        if self._next is None:
+        if self._next is None and last != self._seen:
+            self._seen = last
             found = {kid: piv for kid, piv in windows() if piv}
             if found != self.told:
                 self._upto, self._next = last, found

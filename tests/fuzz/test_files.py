@@ -210,7 +210,6 @@ def test_store_files(fast):
         store = Store(path)
         try:
             store.rows(0, 1 << 40, 10)
-            store.unfolded(0, 10)
             fold.load(store, [fold.Kid(desk.keys(n), f"bin-{n}") for n in (1, 2)])
             store.within(windows.short, "looked")
         finally:
