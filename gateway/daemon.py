@@ -30,7 +30,7 @@ from gateway.receive import Receiver
 from gateway.releases import Releases
 from gateway.room import Room
 from gateway.upkeep import Upkeep
-from gateway.upstream.pump import Names
+from gateway.upstream.packs import Names
 from gateway.upstream.upstreams import Upstreams
 from gateway.watch import Watch
 

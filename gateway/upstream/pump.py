@@ -9,45 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from firmware.wire.seal import Keys
-from gateway import fold
 from gateway.clock import Clock
 from gateway.config import Upstream
 from gateway.errors import HostError
 from gateway.quick import Entries
 from gateway.store import Store
-from gateway.uplink import REPEAT, Row
-from gateway.upstream import frames, senml
+from gateway.uplink import Row
 from gateway.upstream.account import Account, Counts, add, intervals, spans, tally
 from gateway.upstream.connection import LostError
 from gateway.upstream.cursor import Span
 from gateway.upstream.lanes import ALARM, Batch, Lanes, Read, Rules
 from gateway.upstream.ledger import Ledger
+from gateway.upstream.packs import Names, Packs
 from gateway.upstream.session import Publish, Session
 
 log = logging.getLogger("gateway.upstream")
 
 RETRY_S = 1.0
-ENTRIES = 4000  # rows whose payload is not read a second time
 _YIELD = 150  # after so many readings others have their turn; fewer, and a burst outruns us and is read again from disk
 _HEAD_BYTES = 300  # of a PUBLISH: topic and properties, at the most
+_READING_BYTES = 500  # hardly any has more
 
 # Runs a function in a thread that may read the store.
 Run = Callable[..., Awaitable[Any]]
-
-
-class Names(NamedTuple):
-    """How we are called upstream: gateway, its site, the board of each key id; `keys` make frames again."""
-
-    gateway: str
-    site: str
-    boards: Mapping[bytes, str]
-    keys: Mapping[bytes, Keys] = {}
 
 
 class _Flight(NamedTuple):
@@ -70,8 +58,7 @@ class Pump:
         self.config = config
         self.account: Account = book.accounts[config.name]
         self.connected = False
-        self._senml = config.format == "senml"
-        self._names = names
+        self._packs = Packs(config, names)
         self._store = store
         self._run = run
         self._clock = clock
@@ -92,16 +79,13 @@ class Pump:
         client_id = config.client_id or f"jourdain-{names.gateway}-{config.name}"
         status = f"jourdain/{names.site}/{names.gateway}/status"
         self._session = Session(config, client_id, self.password, self._state, status=status, unix=clock.unix)
-        self._packer = senml.Packer(self._base_name)
-        self._entries: dict[int, Entries] = {}  # of rows that were stored just now, by id: what their payloads say
         self._topic = f"jourdain/{names.site}/{names.gateway}/{config.format}"
 
     def take(self, rows: Sequence[Row], entries: Sequence[Entries]) -> None:
         """Rows that were stored just now, in their order, and all entries of the payload of each."""
         if self._lanes is None:
             return
-        if self._senml and len(self._entries) < ENTRIES:
-            self._entries.update(zip([row.id for row in rows], entries, strict=True))
+        self._packs.know(rows, entries)
         self._lanes.offer(rows, self._clock.monotonic())
         self._wake.set()
 
@@ -158,9 +142,7 @@ class Pump:
 
     async def _pump(self, publish: Publish) -> None:
         """One connection: everything that the broker has not acknowledged, old or new."""
-        config = self.config
-        window = min(config.in_flight, self._session.window or config.in_flight)
-        rules = Rules(config.batch_readings, config.batch_age_s, window, config.order == "strict")
+        rules = self._rules()
         lanes = self._lanes = Lanes(rules, self.account.done, self._store.last)
         self._flying, self._failed, self._look_again, self._anew = 0, None, False, False
         self._publish_now = publish
@@ -175,7 +157,7 @@ class Pump:
                         await self._wake.wait()
                         continue
                     self._anew = False
-                    self._entries.clear()
+                    self._packs.forget()
                     lanes = self._lanes = Lanes(rules, self.account.done, self._store.last)
                 self._read(lanes)
                 batches = self._due(lanes)
@@ -191,12 +173,21 @@ class Pump:
         finally:
             self._publish_now = None
             self._lanes = None
-            self._entries.clear()
+            self._packs.forget()
             self._cancel(self._reading)
             self._cancel(self._timer)
             self._reading = self._timer = None
             with contextlib.suppress(HostError):  # what cannot be marked now is sent again
                 self._settle()
+
+    def _rules(self) -> Rules:
+        """As set, within what this broker takes."""
+        config, session = self.config, self._session
+        window = min(config.in_flight, session.window or config.in_flight)
+        batch = config.batch_readings
+        if session.packet_max_bytes:
+            batch = min(batch, max(1, (session.packet_max_bytes - _HEAD_BYTES) // _READING_BYTES))
+        return Rules(batch, config.batch_age_s, window, config.order == "strict")
 
     @staticmethod
     def _cancel(task: asyncio.Task[None] | None) -> None:
@@ -261,7 +252,7 @@ class Pump:
         """Note what leaves, and let it leave."""
         told = []
         for lane, rows in batches:
-            ready, silent, lost = self._sort(rows)
+            ready, silent, lost = self._packs.sort(rows)
             if silent:
                 await self._noted(self._book.finish, self.account, list(spans(silent)), tally(self.account, silent))
             if lost:
@@ -283,22 +274,10 @@ class Pump:
                 readings = 0
                 await asyncio.sleep(0)
 
-    def _sort(self, rows: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-        """Rows to send, rows that have nothing to say here, and rows that can never be sent."""
-        if self._senml:
-            ready = [row for row in rows if row.kind <= REPEAT and row.payload is not None]
-            return (ready, [], []) if len(ready) == len(rows) else (ready, [row for row in rows if row not in ready], [])
-        whole = [row._replace(frame=fold.frame(row, self._names.keys.get(row.kid))) for row in rows if row.tag is not None]
-        ready = [row for row in whole if row.frame is not None]
-        return ready, [row for row in rows if row.tag is None], [row for row in whole if row.frame is None]
-
     def _publish(self, batch: Batch[Row], number: int, publish: Publish) -> None:
         rows = batch.rows
-        payload, content_type = self._pack(rows, number)
-        properties = {"lane": batch.lane}
-        if self.config.metered:
-            payload = zlib.compress(payload, 9)
-            properties["encoding"] = "deflate"
+        payload = self._packs.pack(rows, number)
+        properties = {"lane": batch.lane, "encoding": "deflate"} if self.config.metered else {"lane": batch.lane}
         most = self._session.packet_max_bytes
         if most and len(payload) + _HEAD_BYTES > most and len(rows) > 1:
             half = len(rows) // 2
@@ -307,26 +286,8 @@ class Pump:
             return
         flight = _Flight(batch.lane, list(spans(rows)), tally(self.account, rows), len(payload))
         self._flying += 1
-        future = asyncio.ensure_future(publish(self._topic, payload, content_type, properties))
+        future = asyncio.ensure_future(publish(self._topic, payload, self._packs.content_type, properties))
         future.add_done_callback(partial(self._answered, self._lanes, flight))
-
-    def _pack(self, rows: list[Row], number: int) -> tuple[bytes, str]:
-        if self._senml:
-            return self._packer.pack(self._readings(rows)), senml.CONTENT_TYPE
-        return frames.pack([(row, row.frame) for row in rows], self._names.gateway, number), frames.CONTENT_TYPE
-
-    def _readings(self, rows: list[Row]) -> Iterator[senml.Reading]:
-        known = self._entries.pop
-        for row in rows:
-            found = known(row.id, None)
-            if found is not None and len(found) == 1:  # nearly always
-                yield senml.Reading(row.kid, row.piv, row.unix_ms, found[0][3], row.rssi_dbm, row.snr_x4)
-            else:
-                for entry in fold.entries(row, found):
-                    yield senml.reading(row, entry)
-
-    def _base_name(self, kid: bytes) -> str:
-        return f"{self.config.prefix}{self._names.site}-{self._names.boards.get(kid, kid.hex())}_"
 
     # What comes back
 

@@ -19,7 +19,8 @@ from gateway.upstream import cursor
 from gateway.upstream.account import everywhere
 from gateway.upstream.cursor import Intervals, Span
 from gateway.upstream.ledger import Ledger
-from gateway.upstream.pump import Names, Pump
+from gateway.upstream.packs import Names
+from gateway.upstream.pump import Pump
 
 log = logging.getLogger("gateway.upstream")
 

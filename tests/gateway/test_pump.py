@@ -19,7 +19,8 @@ from gateway.store import Group, Store
 from gateway.uplink import OPAQUE, PLAIN, Row
 from gateway.upstream import cursor
 from gateway.upstream.ledger import Ledger
-from gateway.upstream.pump import Names, Pump
+from gateway.upstream.packs import Names
+from gateway.upstream.pump import Pump
 
 UNIX_MS = 1_800_000_000_000
 KEYS = derive(bytes(16), b"\0\1")
@@ -377,20 +378,50 @@ def test_holes_in_the_ids_are_closed(tmp_path):
     run(work())
 
 
-def test_a_packet_no_longer_than_the_broker_takes(tmp_path):
+@pytest.mark.parametrize("guess", [500, 30])
+def test_a_packet_no_longer_than_the_broker_takes(tmp_path, monkeypatch, guess):
+    """Whether the length of a reading was guessed well or not."""
+    monkeypatch.setattr("gateway.upstream.pump._READING_BYTES", guess)
+
     async def work():
-        bench = Bench(tmp_path / "store.db", batch_readings=50)
-        bench.pump._session = type("Session", (), {"packet_max_bytes": 900, "window": 2})
+        bench = Bench(tmp_path / "store.db", batch_readings=50, batch_age_s=0)
+        bench.pump._session = type("Session", (), {"packet_max_bytes": 2000, "window": 2})
         async with connected(bench):
             bench.hear(*range(1, 51))
-            await turns()
-            assert len(bench.sent) > 4
-            assert all(len(sent[1]) < 900 for sent in bench.sent)
+            answered = 0
+            while bench.done() != [(1, 50)]:
+                await turns(20)
+                assert len(bench.sent) - answered <= (2 if guess == 500 else 50)
+                bench.answer(*range(answered, answered := len(bench.sent)))
+            assert len(bench.sent) == (17 if guess == 500 else 4)
+            assert all(len(sent[1]) <= 1700 for sent in bench.sent)
             assert [piv for n in range(len(bench.sent)) for piv in bench.pivs(n)] == list(range(1, 51))
-            bench.answer(*range(len(bench.sent)))
-            await turns()
-            assert bench.done() == [(1, 50)]
             assert bench.counts() == (50, 50, 0, 0)
+
+    run(work())
+
+
+@pytest.mark.produces("disk_error")
+def test_a_disk_that_cannot_be_read_now_is_read_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.upstream.pump.RETRY_S", 0.001)
+
+    async def work():
+        bench = Bench(tmp_path / "store.db")
+        bench.write(1, 2)
+        rows, tries = bench.store.rows, []
+
+        def broken(*args):
+            tries.append(args)
+            if len(tries) < 3:
+                raise HostError("disk_error", "cannot be read")
+            return rows(*args)
+
+        bench.store.rows = broken
+        async with connected(bench):
+            while not bench.sent:
+                await asyncio.sleep(0.001)
+            assert bench.pivs(0) == [1, 2]
+        assert ("error", {"name": "disk_error"}) in bench.events
 
     run(work())
 
