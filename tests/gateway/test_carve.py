@@ -52,12 +52,12 @@ def made(folder, rng, *, log=False, delete=()):
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute("PRAGMA secure_delete = OFF")  # some builds overwrite what is deleted, others leave it there
     migrate.upgrade(db, path)
     db.execute("BEGIN")
     rows = fill(db, rng)
     db.execute("COMMIT")
-    if log:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # so that pages are in the file before they are free
     gone = {name: set() for name in rows}
     for name, where in delete:
         shape = SHAPES[name]
