@@ -2,15 +2,12 @@
 
 import random
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import door
-import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gateway"))
 import gatedesk as desk
+import pytest
 
 from firmware.wire import cbor, hdlc, link, seal
 from firmware.wire.host.errors import DEVICE_ERRORS, FRAME_ERRORS

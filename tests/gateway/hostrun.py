@@ -1,7 +1,9 @@
 """A traced daemon that takes frames and passes them on, and what a cut of the power leaves of its word."""
 
+import contextlib
 import random
 import shutil
+import sqlite3
 import time
 
 import gatedesk as desk
@@ -11,6 +13,7 @@ from lifebridge import Bridge
 from firmware.wire import hdlc, link
 from gateway import windows
 from gateway.store import Store
+from gateway.upstream import account
 
 
 def record(folder, url, frames, *, gateway=""):
@@ -58,11 +61,26 @@ def left(trace, operations, folder, rng, how=None):
     return hostcut.stored(folder)
 
 
+def done(folder, upstream="senml"):
+    """Names that the store of a folder believes to be upstream, marks and all."""
+    with contextlib.closing(sqlite3.connect(folder / "store.db")) as db:
+        state = account.load(folder / "store.db", lambda query, values: db.execute(query, values).fetchall())
+        rows = db.execute("SELECT id, kid, piv FROM uplink").fetchall()
+    mine = state.accounts.get(upstream)
+    return {kid + piv.to_bytes(4, "big") for ident, kid, piv in rows if mine and ident in mine.done}
+
+
 def cuts(recorded, folder, n, rng):
     """n cuts at any operation behind the first [7], with any part of the unsynced sectors -> what was violated, in words."""
     trace, operations, names = recorded
     said = [handled(op) for op in operations]
     first = next(at for at, upto in enumerate(said) if upto)
+    leaves = {}  # by name, the operation with which it first left
+    for at, op in enumerate(operations):
+        if op.call == "out" and "/dev/pts/" not in op.path:
+            for name in names.values():
+                if name in op.data:
+                    leaves.setdefault(name, at)
     bad = []
     for _ in range(n):
         cut = rng.randrange(first + 1, len(operations) + 1)
@@ -70,6 +88,10 @@ def cuts(recorded, folder, n, rng):
         found = left(trace, operations[:cut], folder, rng)
         Store(folder / "store.db").close()
         missing = {name for seq, name in names.items() if seq <= upto} - found
+        where = f"cut behind operation {cut} of {len(operations)}"
         if missing:
-            bad.append(f"cut behind operation {cut} of {len(operations)}: {len(missing)} acknowledged and lost")
+            bad.append(f"{where}: {len(missing)} acknowledged and lost")
+        early = [name for name in done(folder) if leaves[name] >= cut]
+        if early:
+            bad.append(f"{where}: {len(early)} count as delivered and never left")
     return bad

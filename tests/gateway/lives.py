@@ -25,6 +25,7 @@ from gateway import clock
 from tools.twin.broker import Embedded, Proxy
 
 BATCH, IN_FLIGHT = 5, 4
+AGAIN = BATCH * IN_FLIGHT * 3  # readings that a cut may cause to come again; a frame holds up to three
 UPSTREAM = f"batch_age_s = 0.05\nbatch_readings = {BATCH}\nin_flight = {IN_FLIGHT}\n"
 SETTLE_S, BOOKS_S = 30.0, 10.0
 TMPFS_MB = 12
@@ -152,7 +153,7 @@ class Life:
         self.daemon = None
         self.kinds = [kind for kind in kinds or FAULTS if kind in possible(self)]
         self.counts = collections.Counter()
-        self.cuts = 0
+        self.before = self.cuts = 0
         self.start()
 
     def _small_disk(self):
@@ -191,7 +192,7 @@ class Life:
         rng, before = self.rng, len(self.checker.violations)
         kind = kind or rng.choice(self.kinds)
         self.counts[kind] += 1
-        self.cuts = 0
+        self.before, self.cuts = self.cuts, 0  # what a cut allows to come again may come when its round is over
         n = rng.choice((10, 30, 40, 60, 90))
         self.tell(f"round {sum(self.counts.values())}: {kind}, {n} frames, seed {self.seed}")
         feeder = threading.Thread(target=self.feed, args=(random.Random(rng.random()), n, rng.uniform(0.1, 0.4)))
@@ -261,7 +262,7 @@ class Life:
 
     def balance(self):
         """None, or how the books differ from what was seen so far."""
-        self.checker.judge(self.reader.got, self.cuts * BATCH * IN_FLIGHT * 3)  # a frame holds up to three readings
+        self.checker.judge(self.reader.got, (self.before + self.cuts) * AGAIN)
         seen = len(self.checker.seen)
         try:
             kids, _ = desk.counts(self.files)

@@ -264,7 +264,7 @@ def test_a_clean_stop_sends_what_waits(tmp_path, bridge, broker, listener, start
     assert listener.messages == []
     daemon._process.send_signal(how)
     assert daemon.wait() == 0
-    assert listener.frames() == [desk.name(1, 1)]
+    desk.until(lambda: listener.frames() == [desk.name(1, 1)])
     assert not (tmp_path / "store.db-wal").exists(), "closed in order"
     assert desk.counts(files)[0]["0001"].readings_published == 1
     assert "Traceback" not in daemon.stderr
