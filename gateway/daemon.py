@@ -179,6 +179,8 @@ class Daemon:
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
             self._event("error", name="restored", detail=self._control.restored)
+            if short != windows.RESTORED:  # put back by other means than `restore`
+                self._intake.alarm(windows.RESTORED)
         if report := await self._in_store(heal.told, self._store):
             self._event("healed", **report)
             self._intake.alarm("healed")

@@ -126,6 +126,7 @@ def test_an_sd_card_dies(files, bridge, listener, start, tmp_path, passphrase): 
     until(lambda: len(listener.frames()) >= 40)
     assert listener.frames() == [desk.name(1, piv) for piv in range(1, 41)], "each once, in order"
     assert second.said("error", name="restored")
+    desk.until(lambda: second.said("alarm", name="restored", kid=""))
     for piv in (40, 42):  # a copy, and one that asks
         bridge.hears(desk.frame(1, piv, {3: piv, -5: True}))
     until(lambda: len(listener.frames()) >= 41)
