@@ -122,6 +122,11 @@ class Alarms:
         self._changed = set()
         return rows, events
 
+    @property
+    def news(self) -> bool:
+        """Is there something to say?"""
+        return bool(self._events)
+
     def raised(self) -> list[Row]:
         """What is raised now."""
         return [self._row(key) for key, alarm in self._alarms.items() if alarm.state == RAISED]

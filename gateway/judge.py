@@ -169,7 +169,8 @@ class Judge:
                 into.event("duplicate", board=kid.board, kid=kid.keys.kid.hex())
             return
         into.group.count(name)
-        self._watch.note(name, kid_bytes, self.now_ms)
+        if self._watch.note(name, kid_bytes, self.now_ms):
+            into.urgent = True
         log.debug("%s: %s: %s", source.board, name, frame.hex())
         if self._want_events:
             into.event("error", name=name, board=source.board, frame=frame.hex())

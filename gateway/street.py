@@ -106,7 +106,8 @@ class Blind(Judge):
         kid = self.kids[NOBODY] if passed.context is None else self.kids[sealed.kid]
         if passed.doubt:
             into.group.count(passed.doubt)
-            self._watch.note(passed.doubt, sealed.kid, self.now_ms)
+            if self._watch.note(passed.doubt, sealed.kid, self.now_ms):
+                into.urgent = True
         if passed.context is None:
             kid.stored += 1
         else:

@@ -32,10 +32,11 @@ class Watch:
         """Is the key id one that its board gave up long ago?"""
         return kid in self._rotation.retired
 
-    def note(self, name: str, kid: bytes = b"", now_ms: int | None = None) -> None:
-        """What may become an alarm has happened (gateway.alarms.Alarms.note); others are ignored."""
+    def note(self, name: str, kid: bytes = b"", now_ms: int | None = None) -> bool:
+        """What may become an alarm has happened (gateway.alarms.Alarms.note); others are ignored. Is there one to say now?"""
         if name in alarms.RULES:
             self._alarms.note(name, kid, now_ms)
+        return self._alarms.news
 
     def tick(self, heard: Callable[[bytes], bool], now_ms: int) -> None:
         """Now and then, when the clock is set and shows `now_ms`. `heard`: was a frame of this key id ever accepted?"""

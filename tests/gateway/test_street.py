@@ -142,7 +142,7 @@ def test_a_quiet_year_saves_up_one_minute():
 
 
 class Bench:
-    """The receiver of a relay or a street gateway over a store."""
+    """The receiver of a gateway over a store, with the keys that its role needs."""
 
     def __init__(self, folder, role):
         self.role = role
@@ -155,16 +155,18 @@ class Bench:
         if self.store:
             self.store.close()
         self.store = Store(self.path)
-        keys = [desk.keys(n) for n in (1, 2)] if self.role == "street" else []
-        kids = [Kid(seal.Keys(k.kid, k_hop=k.k_hop), f"bin-{k.kid[1]}") for k in keys]
-        self._source = Source("bridge")
-        self.receiver = Receiver(self.store, kids, [self._source], "boot-1", True, role=self.role, per_min=50)
+        keys = [desk.keys(n) for n in (1, 2)] if self.role != "relay" else []
+        if self.role == "street":
+            keys = [seal.Keys(k.kid, k_hop=k.k_hop) for k in keys]
+        kids = [Kid(k, f"bin-{k.kid[1]}") for k in keys]
+        self.source = Source("bridge")
+        self.receiver = Receiver(self.store, kids, [self.source], "boot-1", True, role=self.role, per_min=50)
 
     def take(self, *frames):
         """What was said of frames that came one by one: the kinds of the events, or the name where there is one."""
         said = []
         for buf in frames:
-            self.receiver.judge([(self._source, 5000.0, PROTO_FRAME, buf)], 1_800_000_000.0, 5000.0)
+            self.receiver.judge([(self.source, 5000.0, PROTO_FRAME, buf)], 1_800_000_000.0, 5000.0)
             taken = self.receiver.commit(self.receiver.seal(), 1_800_000_000.0, 5000.0)
             said += [e.get("name") or e["ev"] for e in taken.events]
         return said
@@ -211,6 +213,17 @@ def test_a_relay_keeps_no_key_id_of_what_it_passes_on(tmp_path):
     assert [row.frame for row in bench.rows()] == strangers
     bench.receiver.commit(bench.receiver.seal(folded=True), 0, 0)
     assert bench.store.read("SELECT kid, stored FROM context") == [(b"", 20)]
+
+
+@pytest.mark.parametrize("role", ["street", "reader"])
+def test_an_alarm_waits_for_no_company(tmp_path, role):
+    """However long a group may wait to save writes, it is written when an alarm is raised; once raised, nothing hurries."""
+    bench = Bench(tmp_path, role)
+    bench.take(_tagged(1, 100))
+    for hurries in (True, False):
+        bench.receiver.judge([(bench.source, 5000.0, PROTO_FRAME, _tagged(1, 100, b"\xa0"))], 1_800_000_000.0, 5000.0)
+        assert bench.receiver.urgent == hurries
+        bench.receiver.commit(bench.receiver.seal(), 1_800_000_000.0, 5000.0)
 
 
 @pytest.mark.parametrize("held", [("k_up", "iv", "k_hop"), ("k_up", "iv")])
