@@ -18,7 +18,7 @@ from gateway.uplink import FILLS, OPAQUE, PLAIN
 
 def known(receiver):
     """All that a receiver knows and a death may not take away."""
-    kids = {kid: (context.row, context.recovered) for kid, context in receiver.kids.items()}
+    kids = {kid: context.row for kid, context in receiver.kids.items()}
     return kids, {source.board: source.numbering.pack() for source in receiver._sources}
 
 
