@@ -9,7 +9,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,7 +21,7 @@ NAME = r"^[A-Za-z0-9.-]+$"
 CREDENTIALS = "$CREDENTIALS_DIRECTORY"
 # Native USB and pseudo terminals have flow control of their own; a UART ring of 260 bytes has none.
 _UNPACED = ("/dev/ttyACM", "/dev/pts/", "/dev/cu.usbmodem")
-# Settings of an upstream that name files.
+# Settings of an upstream, or of another broker, that name files.
 UPSTREAM_FILES = ("password_file", "ca_file", "cert_file", "key_file")
 
 # What a batch gathers where each byte is paid for, unless it is set.
@@ -77,24 +77,16 @@ class SerialPort(_Strict):
         return 0 if os.path.realpath(self.port).startswith(_UNPACED) else 60
 
 
-class Upstream(_Strict):
-    """`[[upstream]]`: one broker and one format. `name` keys what was acknowledged, so it must not change."""
+class Broker(_Strict):
+    """How to reach an MQTT broker: what `[[upstream]]` and `[[frames]]` have in common."""
 
     url: str
-    format: Literal["senml", "frames"] = "senml"
-    name: Name = ""
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]*$")] = DOCUMENTATION_PREFIX
     client_id: str = ""
     username: str | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    batch_readings: Annotated[int, Field(ge=1, le=2000)] = 50
-    batch_age_s: Annotated[float, Field(ge=0, le=86_400)] = 5.0
-    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
-    order: Literal["lanes", "strict"] = "lanes"
-    metered: bool = False
     session_expiry_s: Annotated[int, Field(ge=0, le=0xFFFFFFFE)] = 86_400
     reconnect_max_s: Annotated[float, Field(ge=0.5, le=3600)] = 60.0
 
@@ -112,27 +104,13 @@ class Upstream(_Strict):
             raise ValueError("takes no user, password or path: use username and password_file")
         return url
 
-    @model_validator(mode="before")
-    @classmethod
-    def _named_after_format(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "name" not in data:
-            return {**data, "name": data.get("format", "senml")}
-        return data
-
     @model_validator(mode="after")
-    def _certificates(self) -> Upstream:
+    def _certificates(self) -> Self:
         if self.key_file and not self.cert_file:
             raise ValueError("key_file: its certificate is missing, cert_file")
         if not self.tls and (self.ca_file or self.cert_file):
             raise ValueError("certificates are of no use in clear: write mqtts:// in url, or leave them out")
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _large_on_a_metered_link(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("metered") is True:
-            return {"batch_readings": METERED_READINGS, "batch_age_s": METERED_AGE_S, **data}
-        return data
 
     @property
     def host(self) -> str:
@@ -146,6 +124,48 @@ class Upstream(_Strict):
     def tcp_port(self) -> int:
         return urlsplit(self.url).port or (8883 if self.tls else 1883)
 
+    @property
+    def password(self) -> str | None:
+        """The word in password_file."""
+        return self.password_file.read_text(encoding="utf-8").strip() if self.password_file else None
+
+
+class Upstream(Broker):
+    """`[[upstream]]`: one broker and one format. `name` keys what was acknowledged, so it must not change."""
+
+    format: Literal["senml", "frames"] = "senml"
+    name: Name = ""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]*$")] = DOCUMENTATION_PREFIX
+    batch_readings: Annotated[int, Field(ge=1, le=2000)] = 50
+    batch_age_s: Annotated[float, Field(ge=0, le=86_400)] = 5.0
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
+    order: Literal["lanes", "strict"] = "lanes"
+    metered: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _large_on_a_metered_link(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("metered") is True:
+            return {"batch_readings": METERED_READINGS, "batch_age_s": METERED_AGE_S, **data}
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_format(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" not in data:
+            return {**data, "name": data.get("format", "senml")}
+        return data
+
+
+class Frames(Broker):
+    """`[[frames]]`: a broker where other gateways of our site leave the frames that they heard. `gateways`: only these."""
+
+    name: Name = "frames"
+    gateways: tuple[Name, ...] = ()
+
+
+AnyBroker = TypeVar("AnyBroker", bound=Broker)
+
 
 class Config(_Strict):
     """gateway.toml. `lines` finds the line of a key for later checks: ("serial", 0, "board") -> line."""
@@ -154,6 +174,7 @@ class Config(_Strict):
     store: StoreSection = StoreSection()
     serial: tuple[SerialPort, ...] = ()
     upstream: tuple[Upstream, ...] = ()
+    frames: tuple[Frames, ...] = ()
     file: Path = Field(default=Path("gateway.toml"), exclude=True)
     lines: Mapping[tuple[str | int, ...], int] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -174,10 +195,10 @@ class Config(_Strict):
             relative = Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS), *relative.parts[1:])
         return (self.file.parent / relative).absolute()
 
-    def whole(self, upstream: Upstream) -> Upstream:
-        """An upstream with the paths of its files made absolute."""
-        files = {key: getattr(upstream, key) for key in UPSTREAM_FILES}
-        return upstream.model_copy(update={key: self.path(file) for key, file in files.items() if file})
+    def whole(self, broker: AnyBroker) -> AnyBroker:
+        """A broker with the paths of its files made absolute."""
+        files = {key: getattr(broker, key) for key in UPSTREAM_FILES}
+        return broker.model_copy(update={key: self.path(file) for key, file in files.items() if file})
 
     def fault(self, where: tuple[str | int, ...], what: str, hint: str = "") -> Fault:
         """A Fault at the line of the key path `where`."""
@@ -223,7 +244,7 @@ def load(path: Path) -> Config:
 
 def _twice(config: Config) -> Iterator[Fault]:
     """Things that must not be said twice."""
-    for section, key in (("serial", "port"), ("serial", "board"), ("upstream", "name")):
+    for section, key in (("serial", "port"), ("serial", "board"), ("upstream", "name"), ("frames", "name")):
         seen: set[str] = set()
         for index, entry in enumerate(getattr(config, section)):
             value = getattr(entry, key)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
+from firmware.wire.host.window import WIDTH
 from firmware.wire.seal import Keys
 from gateway import dating, floors, heal, street, windows
 from gateway import keys as keyfile
 from gateway.clock import Clock, boot_id
-from gateway.config import UPSTREAM_FILES, Config
+from gateway.config import UPSTREAM_FILES, Broker, Config, Frames
 from gateway.downlink import Controller
 from gateway.errors import Fault, FaultsError, did_you_mean
 from gateway.events import Events
 from gateway.floors import Floors
 from gateway.fold import Kid
+from gateway.ingress import frames
 from gateway.ingress.source import Source
 from gateway.intake import Intake
 from gateway.inventory import Board, Inventory
@@ -63,16 +65,10 @@ def check(config: Config, inventory: Inventory) -> None:
             faults.append(config.fault(where, f'"{port.board}" is no radio bridge and has no serial link'))
         elif board.gateway not in (None, name):
             faults.append(config.fault(where, f'"{port.board}" belongs to gateway "{board.gateway}"'))
-    for index, upstream in enumerate(config.upstream):
-        for key in UPSTREAM_FILES:
-            file = getattr(upstream, key)
-            if file is not None and not config.path(file).is_file():
-                faults.append(config.fault(("upstream", index, key), f"there is no file {config.path(file)}"))
-            elif file is not None and key in SECRET_FILES and (mode := keyfile.others(config.path(file))):
-                what = f"{config.path(file)} can be read by others (mode {mode:04o})"
-                faults.append(config.fault(("upstream", index, key), what, f"chmod 600 {config.path(file)}"))
+    faults += _files(config)
     if name in inventory.gateways:
         faults += street.faults(config, inventory.gateways[name].role)
+        faults += frames.faults(config, inventory)
     if faults:
         raise FaultsError("bad_config", faults)
 
@@ -82,6 +78,20 @@ def held_keys(config: Config, inventory: Inventory) -> dict[bytes, Keys]:
     gateway = inventory.gateways[config.gateway.name]
     kids = [kid for board in inventory.boards.values() if board.site == gateway.site for kid in board.kids]
     return keyfile.load(config.path(config.gateway.keys), kids, gateway.role)
+
+
+def _files(config: Config) -> Iterator[Fault]:
+    """Files of brokers that are not there, or are there for everybody."""
+    brokers: dict[tuple[str, int], Broker] = {("upstream", n): broker for n, broker in enumerate(config.upstream)}
+    brokers |= {("frames", n): broker for n, broker in enumerate(config.frames)}
+    for where, broker in brokers.items():
+        for key in UPSTREAM_FILES:
+            file = getattr(broker, key)
+            if file is not None and not config.path(file).is_file():
+                yield config.fault((*where, key), f"there is no file {config.path(file)}")
+            elif file is not None and key in SECRET_FILES and (mode := keyfile.others(config.path(file))):
+                what = f"{config.path(file)} can be read by others (mode {mode:04o})"
+                yield config.fault((*where, key), what, f"chmod 600 {config.path(file)}")
 
 
 def airtime_of(board: Board | None) -> Callable[[int], int]:
@@ -112,7 +122,8 @@ class Daemon:
             windows.require(path)
         self._store = heal.opened(path, config.gateway.store_max_mb)
         try:
-            self._assemble(inventory, names, [Kid(keys, boards[kid]) for kid, keys in held.items()], clock)
+            width = frames.WIDTH if config.frames else WIDTH
+            self._assemble(inventory, names, [Kid(keys, boards[kid], width) for kid, keys in held.items()], clock)
         except BaseException:
             self._store.close(bad=True)
             raise
@@ -145,6 +156,7 @@ class Daemon:
             receiver, self._in_store, self._clock, events, make_room=room.make, news=self._news,
             window_s=config.gateway.commit_window_ms / 1000,
         )
+        self._doors = [self._door(config.whole(c), names, inventory) for c in config.frames]
 
     def _controller(self, inventory: Inventory, kids: list[Kid]) -> Controller | None:
         """Who answers boards, where boards.yaml gives this gateway the role and keys.json the keys."""
@@ -159,6 +171,24 @@ class Daemon:
             log.warning("boards.yaml makes this gateway a controller, and keys.json holds no k_dn: no board is answered")
             return None
         return Controller(self._store, self._config.answers, kids, Releases(self._config.releases))
+
+    def _door(self, config: Frames, names: Names, inventory: Inventory) -> frames.Door:
+        """Where frames of the site's other gateways come in."""
+        site = names.site
+        bridges = [board for board in inventory.boards.values() if board.role == "bridge"]
+        known = {
+            name: {board.name: airtime_of(board) for board in bridges if board.gateway == name}
+            for name, one in inventory.gateways.items()
+            if one.site == site
+        }
+
+        def said(name: str, detail: str) -> None:
+            level = logging.INFO if name == "connected" else logging.WARNING
+            log.log(level, "%s: %s: %s", config.name, name, detail)
+            self._event("broker", frames=config.name, state=name, detail=detail)
+
+        take, count = self._intake.take, self._intake.count
+        return frames.Door(config, site, names.gateway, known, put=take, count=count, on_state=said)
 
     async def run(self) -> None:
         """Work until told to stop; then let in nothing more, send what there is, and close."""
@@ -175,6 +205,7 @@ class Daemon:
         pumps = [asyncio.create_task(pump.run()) for pump in self._upstreams.pumps]
         parts = (self._intake.run(), self._upkeep.run(self._intake), self._upstreams.keep())
         work = [asyncio.create_task(part) for part in parts]
+        work += [asyncio.create_task(door.run()) for door in self._doors]
         log.info("gateway %s: %d ports, %d upstreams", self._config.gateway.name, len(lines), len(pumps))
         self._event("started", gateway=self._config.gateway.name)
         if self._control and self._control.restored:
@@ -220,6 +251,8 @@ class Daemon:
         """SIGHUP: certificates may have been renewed."""
         for pump in self._upstreams.pumps:
             pump.renew()
+        for door in self._doors:
+            door.renew()
 
     async def _finish(self, pumps: list[asyncio.Task[None]]) -> None:
         await self._intake.close()

@@ -61,7 +61,9 @@ class Kid(Context):
         if row is None:
             row = (Window(self.window.width).pack(), b"", 0, 0, 0, 0)
         window, recovered, self.duplicates, self.stored, self.direct, self.repeats = row
-        self.window = Window.unpack(window)
+        width, self.window = self.window.width, Window.unpack(window)
+        if self.window.width < width:
+            self.window = self.window.widened(width)
         self.recovered = {int.from_bytes(recovered[i : i + _PIV], "big") for i in range(0, len(recovered), _PIV)}
 
 

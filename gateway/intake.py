@@ -20,6 +20,7 @@ from gateway.config import SerialPort
 from gateway.errors import HostError
 from gateway.events import Events
 from gateway.fold import Kid
+from gateway.ingress.frames import Batch
 from gateway.ingress.serial import Line
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Taken
@@ -59,6 +60,7 @@ class Intake:
         self._tell = news
         self._window_s = window_s
         self._inbox: list[Item] = []
+        self._batches: deque[Batch] = deque()  # of other gateways; their broker sends no more than may wait
         self._news = asyncio.Event()
         self._since_s: float | None = None  # since when the gathered group waits
         self._written_s = 0.0
@@ -90,12 +92,19 @@ class Intake:
             items, self._inbox = [], items + self._inbox
         elif items or self._receiver.overdue(self._clock.monotonic()):
             self._receiver.judge(items, self._clock.unix(), self._clock.monotonic())
-            if self._since_s is None:
-                self._since_s = self._now()
-                if self._window_s:
-                    asyncio.get_running_loop().call_later(self._window_s, self._news.set)
-            if self._inbox:
-                self._news.set()
+            self._gathering()
+        if self._batches and self._receiver.size <= INBOX_MAX:
+            self._receiver.judge_elsewhere(self._batches.popleft(), self._clock.unix(), self._clock.monotonic())
+            self._gathering()
+
+    def _gathering(self) -> None:
+        """There is a group, and its time runs."""
+        if self._since_s is None:
+            self._since_s = self._now()
+            if self._window_s:
+                asyncio.get_running_loop().call_later(self._window_s, self._news.set)
+        if self._inbox or self._batches:
+            self._news.set()
 
     def _start(self) -> asyncio.Task[bool] | None:
         """Commit what is due, and come back afterwards."""
@@ -200,6 +209,17 @@ class Intake:
         for line in self.lines.values():
             await line.drain(0.5)
 
+    def take(self, batch: Batch) -> None:
+        """What another gateway heard."""
+        while self._batches and self._batches[0].stale():
+            self._batches.popleft()
+        self._batches.append(batch)
+        self._news.set()
+
+    def count(self, name: str, n: int) -> None:
+        """Count what another gateway's message was not."""
+        self._receiver.count(name, n)
+
     def line(self, source: Source, port: SerialPort) -> Line:
         """The serial line of a source, feeding the inbox."""
 
@@ -253,6 +273,8 @@ class Intake:
 
     def _answer(self, taken: Taken, gathered: Gathered) -> None:
         self._answers(taken, gathered)
+        for done in taken.done:
+            done()
         for source, seq in taken.handled.items():
             if gathered.stale:  # nobody has listened to the line since: its board may have begun anew, with other numbers
                 self.lines[source].send(link.ask_hello())

@@ -33,7 +33,7 @@ KINDS = ("direct", "fills", "repeat")
 @dataclass(slots=True)
 class Taken:
     """What a committed group asks for: `answers` to hand over first, `handled` by source the number to acknowledge,
-    `asks` who must say hello.
+    `asks` who must say hello, `done` whom to tell that it is on disk.
 
     rows: what was stored and has a date; entries: of each, all entries of its payload, for gateway.fold.entries.
     """
@@ -44,6 +44,7 @@ class Taken:
     stored: int = 0
     rows: list[Row] = field(default_factory=list)
     entries: list[Entries] = field(default_factory=list)
+    done: list[Callable[[], None]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 

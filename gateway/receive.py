@@ -24,6 +24,7 @@ from gateway.alarms import tell
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.downlink import Asked, Controller
 from gateway.fold import NOBODY, Kid
+from gateway.ingress.frames import Batch
 from gateway.ingress.source import Source
 from gateway.judge import Gathered, Judge, Taken
 from gateway.store import Group, Store
@@ -91,11 +92,7 @@ class Receiver:
 
     def judge(self, items: Iterable[Item], unix_s: float, mono_s: float) -> None:
         """Judge and date what came in; it joins the group that is being gathered."""
-        known = unix_s >= EARLIEST_UNIX_S
-        self._judge.ahead_ms = round((unix_s - mono_s) * 1000) if known else None
-        self._judge.now_ms = round(unix_s * 1000) if known else None
-        if not known:
-            self._gathered.group.boot = self._boot
+        self._set_clock(unix_s, mono_s)
         for source, at_s, proto, body in items:
             if proto == PROTO_MESSAGE:
                 self._message(source, at_s, body)
@@ -121,9 +118,26 @@ class Receiver:
         """Raise an alarm that concerns no key id; it is written as in `tick`."""
         self._watch.note(name, now_ms=round(unix_s * 1000) if unix_s >= EARLIEST_UNIX_S else None)
 
-    def count(self, name: str) -> None:
+    def judge_elsewhere(self, batch: Batch, unix_s: float, mono_s: float) -> None:
+        """The same with what another gateway heard and dated."""
+        self._set_clock(unix_s, mono_s)
+        self._judge.ahead_ms = 0  # they have dates
+        for heard in batch.frames:
+            unix_ms = heard.unix_ms if self._judge.now_ms is None else min(heard.unix_ms, self._judge.now_ms)
+            how = heard.rssi_dbm, heard.snr_x4, None, None
+            self._frame(heard.source, (unix_ms + 0.5) / 1000, heard.frame, *how)
+        self._gathered.taken.done.append(batch.done)
+
+    def _set_clock(self, unix_s: float, mono_s: float) -> None:
+        known = unix_s >= EARLIEST_UNIX_S
+        self._judge.ahead_ms = round((unix_s - mono_s) * 1000) if known else None
+        self._judge.now_ms = round(unix_s * 1000) if known else None
+        if not known:
+            self._gathered.group.boot = self._boot
+
+    def count(self, name: str, n: int = 1) -> None:
         """Count what happened; it is written in company."""
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._counts[name] = self._counts.get(name, 0) + n
 
     @property
     def size(self) -> int:

@@ -8,7 +8,8 @@ import secrets
 
 from gateway.config import Upstream
 from gateway.errors import HostError
-from gateway.upstream.connection import Connection, Door, LostError, Message, Packed
+from gateway.upstream.client import Packed
+from gateway.upstream.connection import Connection, Door, LostError, Message
 from gateway.upstream.tls import Trust
 
 log = logging.getLogger("gateway.upstream")

@@ -6,10 +6,13 @@ a test says so.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 _CHUNK = 65_536
@@ -68,3 +71,29 @@ class Client(paho.Client):
             if mid in self._out_messages:
                 return self._do_on_publish(mid, _SUCCESS, None)  # type: ignore[arg-type]
         return paho.MQTT_ERR_SUCCESS
+
+
+class Packed(Properties):
+    """Properties of a publish, packed once: batches differ in their payload, and packing costs as much as all the rest."""
+
+    def __init__(self, content_type: str, user: Mapping[str, str]) -> None:
+        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        self.ContentType = content_type
+        if user:
+            self.UserProperty = list(user.items())
+        object.__setattr__(self, "packed", super().pack())  # type: ignore[no-untyped-call]
+
+    packed: bytes
+
+    def pack(self) -> bytes:
+        return self.packed
+
+
+class Ears(logging.Logger):
+    """What the library only logs: the error that a connection ended with."""
+
+    heard: Exception | None = None
+
+    def log(self, level: int, msg: object, *args: Any, **_: Any) -> None:
+        if level >= logging.ERROR and args and isinstance(args[0], Exception):
+            self.heard = args[0]

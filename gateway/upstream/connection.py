@@ -7,12 +7,11 @@ names, TCP and TLS may each take their time; nobody waits for it at the end.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import HostError
 from gateway.upstream import tls
-from gateway.upstream.client import Client
+from gateway.upstream.client import Client, Ears, Packed
 
 ACK_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 10.0
@@ -58,44 +57,17 @@ class Door(NamedTuple):
     receive_max: int | None = None
 
 
-def _nothing() -> None:
-    """Where no acknowledgement is waited for."""
-
-
 class Message(NamedTuple):
-    """A message that the broker delivered; `done()` tells it that it need not keep it any more."""
+    """A message that the broker delivered. `done()` tells it that it need not keep it any more; once the connection is gone
+    that cannot be said, it is `stale()`, and comes again.
+    """
 
     topic: str
     payload: bytes
     content_type: str
-    properties: Mapping[str, str] = {}
-    done: Callable[[], None] = _nothing
-
-
-class Packed(Properties):
-    """Properties of a publish, packed once: batches differ in their payload, and packing costs as much as all the rest."""
-
-    def __init__(self, content_type: str, user: Mapping[str, str]) -> None:
-        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        self.ContentType = content_type
-        if user:
-            self.UserProperty = list(user.items())
-        object.__setattr__(self, "packed", super().pack())  # type: ignore[no-untyped-call]
-
-    packed: bytes
-
-    def pack(self) -> bytes:
-        return self.packed
-
-
-class _Ears(logging.Logger):
-    """What the library only logs: the error that a connection ended with."""
-
-    heard: Exception | None = None
-
-    def log(self, level: int, msg: object, *args: Any, **_: Any) -> None:
-        if level >= logging.ERROR and args and isinstance(args[0], Exception):
-            self.heard = args[0]
+    qos: int = 1
+    done: Callable[[], None] = lambda: None
+    stale: Callable[[], bool] = lambda: False
 
 
 class Connection:
@@ -113,6 +85,8 @@ class Connection:
         self._suback: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._queue: deque[tuple[asyncio.Future[None], str, bytes, Packed, bool]] = deque()
+        self._unanswered: set[int] = set()  # messages that wait for their `done()`
+        self._deaf = False
         self._heard_s = 0.0  # when an acknowledgement last came, or was first waited for
         self._tick: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
@@ -120,7 +94,7 @@ class Connection:
         self.packet_max_bytes = _ANY_PACKET
         self.n_acked = 0
         self.bytes_out = 0
-        self._ears = _Ears("gateway.mqtt")
+        self._ears = Ears("gateway.mqtt")
         self._paho = self._client(door)
 
     def _client(self, door: Door) -> Client:
@@ -253,9 +227,15 @@ class Connection:
         self._suback.result()
 
     def _ack(self, number: int) -> None:
-        if not self.lost.done():  # numbers belong to their connection
+        if number in self._unanswered and not self.lost.done():  # numbers belong to their connection
+            self._unanswered.discard(number)
             self._paho.ack(number, 1)
             self._flush()
+            if self._deaf and not self._too_many and not self.lost.done():
+                self._deaf = False
+                sock: Any = self._paho.socket()
+                self._loop.add_reader(sock, self._readable, sock)
+                self._loop.call_soon(self._readable, sock)  # what TLS has read already makes no socket readable
 
     async def drained(self, timeout_s: float) -> None:
         """Until everything that was written is acknowledged, or the time is up."""
@@ -311,10 +291,11 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        properties = message.properties
-        user = dict(getattr(properties, "UserProperty", ()))
-        content_type = getattr(properties, "ContentType", "")
-        self._on_message_to(Message(topic, bytes(message.payload), content_type, user, partial(self._ack, message.mid)))
+        if self._door.receive_max is not None and message.qos:
+            self._unanswered.add(message.mid)
+        content_type = getattr(message.properties, "ContentType", "")
+        done = partial(self._ack, message.mid)
+        self._on_message_to(Message(topic, bytes(message.payload), content_type, message.qos, done, self.lost.done))
 
     def _on_disconnect(self, _: Any, __: Any, flags: Any, reason: Any, ___: Any) -> None:
         if flags.is_disconnect_packet_from_server:
@@ -329,14 +310,28 @@ class Connection:
     # The socket in the event loop
 
     def _readable(self, sock: Any) -> None:
+        if self.lost.done() or self._deaf:
+            return
         try:
             self._paho.loop_read()
-            while self._paho.socket() is not None and (self._paho.buffered or getattr(sock, "pending", int)()):
+            while (
+                self._paho.socket() is not None
+                and not self._too_many
+                and (self._paho.buffered or getattr(sock, "pending", int)())
+            ):
                 self._paho.loop_read()
+            if self._too_many and self._paho.socket() is not None:
+                self._deaf = True
+                self._loop.remove_reader(sock)
             self._send()
             self._flush()
         except Exception as error:  # whatever a broker sends: it is the end of this connection and of nothing else
             self._drop(LostError(f"nonsense from the broker: {error!r}"))
+
+    @property
+    def _too_many(self) -> bool:
+        """Has the broker sent more than was agreed? Debian's Mosquitto does when it sends again. TCP makes it wait then."""
+        return self._door.receive_max is not None and len(self._unanswered) > self._door.receive_max
 
     def _flush(self) -> None:
         """Write what waits; what the socket does not take now, it takes when it can."""

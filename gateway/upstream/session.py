@@ -1,4 +1,4 @@
-"""An upstream's connection, kept up: made again by chance-spread tries, under certificates that may change, with a status.
+"""A connection to a broker, kept up: made again by chance-spread tries, under certificates that may change, with a status.
 
 A session that outlives its connections, QoS 1. Nothing is ever sent in clear where TLS was asked for.
 """
@@ -15,11 +15,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from gateway.config import Upstream
+from gateway.config import Broker
 from gateway.errors import HostError
-from gateway.upstream.connection import Connection, Door, LostError, Message, Packed
+from gateway.upstream.client import Packed
+from gateway.upstream.connection import Connection, Door, LostError, Message
 from gateway.upstream.tls import Trust
 
 log = logging.getLogger("gateway.upstream")
@@ -44,6 +45,14 @@ class Publish(Protocol):
     ) -> asyncio.Future[None]: ...
 
 
+class Inbound(NamedTuple):
+    """What to subscribe to, and who hears it. At most `receive_max` messages wait for their `done()`; then the broker waits."""
+
+    topics: tuple[str, ...]
+    on_message: Callable[[Message], None]
+    receive_max: int
+
+
 @dataclass(slots=True)
 class Counts:
     """Since the start: connections made, tries that failed, connections lost; publishes acknowledged, MQTT bytes written."""
@@ -63,14 +72,15 @@ class Session:
     """
 
     def __init__(
-        self, config: Upstream, client_id: str, password: str | None, on_state: OnState,
-        *, status: str = "", unix: Callable[[], float] = time.time,
+        self, config: Broker, client_id: str, password: str | None, on_state: OnState,
+        *, status: str = "", unix: Callable[[], float] = time.time, inbound: Inbound | None = None,
     ) -> None:  # fmt: skip
         self._config = config
         self._client_id = client_id
         self._password = password
         self._on_state = on_state
         self._status = status
+        self._inbound = inbound
         self._unix = unix
         self._trust = Trust(config)
         self._renew = asyncio.Event()
@@ -149,13 +159,19 @@ class Session:
         context = self._trust.context()
         will = (self._status, self._state(False, reason="lost")) if self._status else None
         me = (self._client_id, config.username, self._password)
-        door = Door(config.host, config.tcp_port, *me, context, config.session_expiry_s, will)
-        connection = Connection(door)
+        inbound = self._inbound
+        door = Door(
+            config.host, config.tcp_port, *me, context, config.session_expiry_s, will, inbound.receive_max if inbound else None
+        )  # fmt: skip
+        connection = Connection(door, inbound.on_message if inbound else None)
         try:
             await connection.open()
-        except HostError as error:
-            if error.name == "bad_certificate" and self._trust.doubted():
-                log.warning("%s: not with the new certificates; the ones before stay in force", config.name)
+            if inbound:
+                await connection.subscribe(inbound.topics)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, HostError) and error.name == "bad_certificate" and self._trust.doubted():
+                log.warning("%s: not with the new certificates; the ones before stay in force", config.url)
             raise
         self._trust.proven()
         self._past.connects += 1
@@ -270,7 +286,7 @@ class Session:
     async def _anew(self) -> None:
         """Let the broker acknowledge what is under way, then connect with the new certificates; `work` sees nothing of it."""
         assert self._connection is not None
-        log.info("%s: new certificates", self._config.name)
+        log.info("%s: new certificates", self._config.url)
         self._held = []
         await self._connection.drained(DRAIN_S)
         held = self._held
@@ -299,7 +315,7 @@ def _end_of(messages: asyncio.Queue[Message | None], _: asyncio.Future[None]) ->
 
 
 async def subscribe(
-    config: Upstream, topics: Iterable[str], password: str | None, on_state: OnState
+    config: Broker, topics: Iterable[str], password: str | None, on_state: OnState
 ) -> AsyncGenerator[Message, None]:
     """Messages of these topics, QoS 1, for ever; after a lost connection a new one is made, as in Session.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from gateway.config import Upstream
+from gateway.config import Broker
 from gateway.errors import HostError
 from gateway.keys import others
 
@@ -45,12 +45,12 @@ class _Talkative(ssl.SSLSocket):
 
 
 class Trust:
-    """The files of an upstream with TLS and the context made from them. Without TLS there is none of both.
+    """The files for a broker with TLS and the context made from them. Without TLS there is none of both.
 
     Unusable files are named bad_certificate and change nothing: what was good before stays in force.
     """
 
-    def __init__(self, config: Upstream) -> None:
+    def __init__(self, config: Broker) -> None:
         self._config = config
         self._files = [file for file in (config.ca_file, config.cert_file, config.key_file) if file]
         self._seen: list[tuple[int, int]] | None = None
@@ -99,7 +99,7 @@ def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
     return found
 
 
-def _context(config: Upstream) -> ssl.SSLContext:
+def _context(config: Broker) -> ssl.SSLContext:
     file = config.ca_file
     try:
         context = ssl.create_default_context(cafile=file)

@@ -9,7 +9,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.errors import HostError
-from gateway.upstream.connection import Connection, Door, LostError, Packed
+from gateway.upstream.client import Packed
+from gateway.upstream.connection import Connection, Door, LostError
 
 CONNACK = bytes.fromhex("20 03 00 00 00")
 CONNACK_FULL = bytes.fromhex("20 12 00 00 0f 21 00 14 27 00 01 00 00 22 00 0a 24 01 25 01")

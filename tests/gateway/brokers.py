@@ -253,6 +253,26 @@ class Subscriber:
         self._client.loop_stop()
 
 
+class Sender:
+    """Another gateway's client, with its certificate; `send` at QoS 1 returns when the broker has it."""
+
+    def __init__(self, broker, name="sender"):
+        self._client = client = paho.Client(paho.CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
+        client.tls_set_context(tls_context(broker.authority, broker.client_files))
+        client.max_inflight_messages_set(0)
+        client.connect("localhost", broker.port)
+        client.loop_start()
+
+    def send(self, topic, payload, *, qos=1, wait=True):
+        sent = self._client.publish(topic, payload, qos)
+        if wait:
+            sent.wait_for_publish(10)
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
 class Tap:
     """A TCP proxy in the test's own event loop that keeps every byte of the client, and cuts where it is told.
 

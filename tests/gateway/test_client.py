@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.errors import HostError
-from gateway.upstream.client import Client
-from gateway.upstream.connection import Connection, Door, LostError, Packed
+from gateway.upstream.client import Client, Packed
+from gateway.upstream.connection import Connection, Door, LostError
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 PLAIN = Packed("text/plain", {})

@@ -70,6 +70,24 @@ def check_a_wide_window():
     _walk(1024, 200, 400)
 
 
+def check_a_wider_one_knows_the_same_and_doubts_the_rest():
+    seed(7)
+    for highest in (3, 64, 65, 90, 5000):
+        window = Window()
+        model = Model(1024)
+        for piv in range(max(1, highest - 63), highest + 1):
+            if piv == highest or getrandbits(1):
+                window.accept(piv, _tag(piv))
+                model.accept(piv, _tag(piv))
+        wide = window.widened(1024)
+        for piv in range(max(1, highest - 63), highest + 70):
+            _same(wide, model, piv)
+        for piv in range(max(1, highest - 1023), highest - 63):
+            assert wide.verdict(piv) == "reuse", piv
+            assert not wide.duplicate(piv, _tag(piv)), piv
+        assert Window.unpack(wide.pack()).pack() == wide.pack()
+
+
 def check_a_jump_to_the_last_counter():
     window = Window()
     window.accept(5, _tag(5))

@@ -42,6 +42,18 @@ class Window:
         at = piv % self.width * TAG_LEN
         self.tags[at : at + TAG_LEN] = tag
 
+    def widened(self, width):
+        """Return a Window of `width`, at least as wide. What it does not know it takes for seen: better refused than twice."""
+        wide = Window(width)
+        wide.highest = self.highest
+        unknown = (1 << min(width, self.highest)) - 1
+        wide.bitmap = self.bitmap | unknown >> self.width << self.width
+        for back in range(min(self.width, self.highest)):
+            piv = self.highest - back
+            at, to = piv % self.width * TAG_LEN, piv % width * TAG_LEN
+            wide.tags[to : to + TAG_LEN] = self.tags[at : at + TAG_LEN]
+        return wide
+
     def pack(self):
         """Return the whole state: width 2, highest 4, bitmap width / 8, tags; big endian."""
         bits = self.bitmap.to_bytes(self.width >> 3, "big")
