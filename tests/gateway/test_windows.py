@@ -11,13 +11,19 @@ import pytest
 from gateway import windows
 from gateway.errors import HostError
 from gateway.store import Store
+from tools.twin.broker import Embedded
 
 until = partial(desk.until, timeout_s=40)  # a busy machine is no fault of theirs
 
 
 @pytest.fixture
-def files(tmp_path, bridge, broker):
-    return desk.Files(tmp_path, {"bridge": bridge.path}, broker).write()
+def files(tmp_path, bridge):
+    """With a broker of its own: what other tests' gateways told of their windows would be believed."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Embedded(folder)
+    yield desk.Files(tmp_path, {"bridge": bridge.path}, broker.url).write()
+    broker.close()
 
 
 def short(path):
