@@ -14,7 +14,7 @@ from firmware.radio.airtime import airtime_us
 from firmware.wire.frame import LOW_RATE_MAX
 from firmware.wire.host.window import WIDTH
 from firmware.wire.seal import Keys
-from gateway import dating, floors, heal, street, windows
+from gateway import dating, floors, heal, street, systemd, windows
 from gateway import keys as keyfile
 from gateway.clock import Clock, boot_id
 from gateway.config import UPSTREAM_FILES, Broker, Config, Frames
@@ -208,6 +208,7 @@ class Daemon:
         work += [asyncio.create_task(door.run()) for door in self._doors]
         log.info("gateway %s: %d ports, %d upstreams", self._config.gateway.name, len(lines), len(pumps))
         self._event("started", gateway=self._config.gateway.name)
+        systemd.say(systemd.READY)
         if self._control and self._control.restored:
             self._event("error", name="restored", detail=self._control.restored)
             if short != windows.RESTORED:  # put back by other means than `restore`
@@ -255,6 +256,7 @@ class Daemon:
             door.renew()
 
     async def _finish(self, pumps: list[asyncio.Task[None]]) -> None:
+        systemd.say(systemd.STOPPING)
         await self._intake.close()
         for pump in self._upstreams.pumps:
             pump.stop()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from firmware.wire import link
-from gateway import dating
+from gateway import dating, systemd
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.dating import BelievedClock, Change
 from gateway.errors import HostError
@@ -46,6 +46,7 @@ class Upkeep:
         pruned_s = asked_s = folded_s = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(TICK_S)
+            await self._in_store(_alive)
             now_s = asyncio.get_running_loop().time()
             if now_s - asked_s >= HELLO_S:
                 asked_s = now_s
@@ -97,6 +98,11 @@ class Upkeep:
             while await self._in_store(self._store.prune, self._upstreams.done(), before_ms):
                 await asyncio.sleep(0.1)  # others come in between
         await self._room.keep(now_ms)
+
+
+def _alive() -> None:
+    # Said in the store's thread at the loop's word: both are needed, and either may hang.
+    systemd.say(systemd.ALIVE)
 
 
 def _ask_again(intake: Intake) -> None:
