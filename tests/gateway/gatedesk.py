@@ -313,7 +313,8 @@ class Listener:
 
     def frames(self):
         """kid || PIV of every reading, in the order of arrival, repetitions included."""
-        return [record[8] for message in self.messages for record in cbor2.loads(message.payload) if record.get(0) == "frame"]
+        packs = [cbor2.loads(m.payload) for m in self.messages if str(m.topic).endswith("/senml")]
+        return [record[8] for pack in packs for record in pack if record.get(0) == "frame"]
 
 
 def until(condition, timeout_s=10.0, what=""):
