@@ -266,7 +266,8 @@ def test_a_reader_behind_a_street_gateway(tmp_path, bridge, broker, listener, st
     want = {desk.name(n, piv) for n in range(1, 5) for piv in range(1, 11)}
     for life in range(2):
         near = start(reader)
-        desk.until(lambda: near.said("broker", frames="frames", state="connected"))  # else the broker keeps nothing for it
+        # Before the first frame: a broker keeps nothing for who never subscribed.
+        desk.until(lambda near=near: near.said("broker", frames="frames", state="connected"))
         far = start(street)
         for piv in range(1 + 5 * life, 6 + 5 * life):
             for n in range(1, 5):
