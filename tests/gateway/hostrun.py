@@ -6,14 +6,23 @@ import shutil
 import sqlite3
 import time
 
+import cbor2
 import gatedesk as desk
 import hostcut
+import paho.mqtt.client as paho
 from lifebridge import Bridge
 
 from firmware.wire import hdlc, link
 from gateway import windows
 from gateway.store import Store
 from gateway.upstream import account
+
+OTHER = """\
+  digue: {site: plage, position: [48.6, -2.8], role: relay}
+boards:
+  mast: {type: pico, role: bridge, gateway: digue, position: [48.6, -2.8], uid: "e6614c311b7e5a23",
+         radio: {module: waveshare-pico-sx1262}}
+"""
 
 
 def record(folder, url, frames, *, gateway=""):
@@ -42,6 +51,43 @@ def record(folder, url, frames, *, gateway=""):
         for part in (daemon, bridge, listener):
             part.close()
     return trace, trace.operations(), names
+
+
+def record_elsewhere(folder, url, messages):
+    """The same with messages (lists of frames) of another gateway, each at once -> (Trace, operations)."""
+    gate = folder / "gate"
+    gate.mkdir()
+    files = desk.Files(gate, {})
+    files.text += f'[[frames]]\nurl = "{url}"\n'
+    files.write()
+    fleet = gate / "boards.yaml"
+    fleet.write_text(fleet.read_text().replace("boards:\n", OTHER, 1))
+    windows.begin(files.store)
+    trace = hostcut.Trace(gate, folder / "trace")
+    daemon = desk.Daemon(files, prefix=trace.prefix)
+    sender = paho.Client(paho.CallbackAPIVersion.VERSION2, "digue", protocol=paho.MQTTv5)
+    sender.connect("127.0.0.1", int(url.rsplit(":", 1)[1]))
+    sender.loop_start()
+    try:
+        desk.until(lambda: daemon.said("broker", frames="frames", state="connected"), 30)
+        for number, frames in enumerate(messages):
+            entries = [[1_750_000_000_000 + number, frame, -101, 22, "mast"] for frame in frames]
+            sender.publish("jourdain/plage/digue/frames", cbor2.dumps([1, "digue", number, entries]), qos=1)
+        desk.until(lambda: len(daemon.said("stored")) == sum(map(len, messages)), 30)
+        assert trace.stop(daemon) == 0
+    finally:
+        sender.disconnect()
+        sender.loop_stop()
+        daemon.close()
+    return trace, trace.operations()
+
+
+def pubacks(operation):
+    """How many PUBACKs a write to a socket begins with; MQTT 5 without reason and properties."""
+    data, n = operation.data, 0
+    while operation.call == "out" and "/dev/" not in operation.path and data[:2] == b"\x40\x02":
+        data, n = data[4:], n + 1
+    return n
 
 
 def handled(operation):

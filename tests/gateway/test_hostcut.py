@@ -5,9 +5,10 @@ import random
 import shutil
 from itertools import pairwise
 
+import gatedesk as desk
 import hostcut
 import pytest
-from hostrun import cuts, done, handled, left, record
+from hostrun import cuts, done, handled, left, pubacks, record, record_elsewhere
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("strace") and not os.environ.get("CI"), reason="no strace on this machine: apt install strace"
@@ -83,3 +84,14 @@ def test_syncs_that_are_left_out_are_found(traced, tmp_path):
     found = left(trace, careless[:at], tmp_path / "disk", random.Random(1), "none")
     assert not {name for seq, name in names.items() if seq <= upto} <= found
     assert all(a <= b for a, b in pairwise(filter(None, map(handled, operations)))), "acknowledged in order"
+
+
+def test_a_puback_leaves_after_the_sync_has_returned(tmp_path, broker):
+    """Of twelve messages of another gateway: at the moment of each PUBACK its frames are surely on disk."""
+    messages = {n: [desk.frame(1, 3 * n + i, {3: i}) for i in (1, 2, 3)] for n in range(12)}
+    trace, operations = record_elsewhere(tmp_path, broker, list(messages.values()))
+    acked = [at for at, op in enumerate(operations) for _ in range(pubacks(op))]
+    assert len(acked) == 12
+    for n, at in enumerate(acked):
+        sure = left(trace, operations[:at], tmp_path / "disk", random.Random(at), "none")
+        assert {desk.name(1, piv) for piv in range(1, 3 * n + 4)} <= sure, f"PUBACK {n + 1} left too early"
