@@ -93,6 +93,16 @@ class _Usual:
 
     __slots__ = ("body", "buf", "down", "end", "header_len", "hop", "kid", "piv", "tag")
 
+    def __init__(self, buf, at, kid, piv):
+        self.buf = buf
+        self.header_len = at
+        self.down = self.hop = False
+        self.end = len(buf)
+        self.kid = kid
+        self.piv = piv
+        self.body = buf[at:]
+        self.tag = buf[-TAG_LEN:]
+
 
 def _usual(contexts, buf):
     # An uplink with a short kid and no hop tag that is newer than all of its kid: nothing to refuse but its tag. Half the work.
@@ -105,15 +115,7 @@ def _usual(contexts, buf):
     piv = int.from_bytes(buf[3:at], "big")
     if not context or piv <= context.window.highest:
         return None
-    frame = _Usual()
-    frame.buf = buf
-    frame.header_len = at
-    frame.down = frame.hop = False
-    frame.end = size
-    frame.kid = kid
-    frame.piv = piv
-    frame.body = buf[at:]
-    frame.tag = buf[-TAG_LEN:]
+    frame = _Usual(buf, at, kid, piv)
     keys = context.keys
     return Accepted(context, frame, keys.ccm(False).open(keys.nonce(piv), PREFIXES[at - 4], buf, at, size))
 
