@@ -40,6 +40,8 @@ EXIT = {
     "missing_tool": 12,
     "disk_full": 12,
     "disk_error": 12,
+    "disk_readonly": 12,
+    "newer_store": 12,
     "bad_store": 12,
     "compile": 12,
 }

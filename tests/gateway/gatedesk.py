@@ -82,7 +82,8 @@ class Files:
         for board, port in ports.items():
             self.text += f'[[serial]]\nport = "{port}"\nboard = "{board}"\n'
         if broker:
-            self.text += f'[[upstream]]\nurl = "{broker}"\n{upstream}\n'
+            hasty = "" if "reconnect_max_s" in upstream else "reconnect_max_s = 0.5\n"
+            self.text += f'[[upstream]]\nurl = "{broker}"\n{hasty}{upstream}\n'
 
     def controller(self):
         """Give it the role and the keys to answer with."""

@@ -14,6 +14,7 @@ from firmware.wire import cbor, seal
 from gateway import clock, command
 from gateway.alarms import DAY_MS
 from gateway.keys import MAY_HOLD
+from tools.twin.broker import Embedded
 
 NOW_S = 1_800_000_000.0
 DAY_S = DAY_MS / 1000
@@ -259,8 +260,21 @@ def _behind(folder, broker):
     return files
 
 
-def test_a_reader_behind_a_street_gateway(tmp_path, bridge, broker, listener, start):
+@pytest.fixture
+def apart(tmp_path):
+    """A broker of its own, and who listens there: frames of other tests' gateways would be taken too."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Embedded(folder)
+    listener = desk.Listener(broker.url)
+    yield broker.url, listener
+    listener.close()
+    broker.close()
+
+
+def test_a_reader_behind_a_street_gateway(tmp_path, bridge, apart, start):
     """Both are killed on the way; what the boards said comes out once, and what was forged never came so far."""
+    broker, listener = apart
     (tmp_path / "street").mkdir()
     street, reader = _files(tmp_path / "street", bridge, broker, "street"), _behind(tmp_path / "reader", broker)
     want = {desk.name(n, piv) for n in range(1, 5) for piv in range(1, 11)}
