@@ -126,4 +126,5 @@ def main() -> None:
         gateway.main(prog_name="python -m gateway", standalone_mode=True)
     except HostError as error:
         print(error, file=sys.stderr)
-        sys.exit(3 if error.name.startswith("bad_") or error.name in ("test_key", "excess_keys", "no_windows", "newer_store") else 1)
+        wrong = ("test_key", "excess_keys", "no_windows", "newer_store")
+        sys.exit(3 if error.name.startswith("bad_") or error.name in wrong else 1)
