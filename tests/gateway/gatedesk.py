@@ -83,7 +83,7 @@ class Files:
             self.text += f'[[serial]]\nport = "{port}"\nboard = "{board}"\n'
         if broker:
             hasty = "" if "reconnect_max_s" in upstream else "reconnect_max_s = 0.5\n"
-            self.text += f'[[upstream]]\nurl = "{broker}"\n{hasty}{upstream}\n'
+            self.text += f'[[upstream]]\nurl = "{broker}"\n{upstream}\n{hasty}'
 
     def controller(self):
         """Give it the role and the keys to answer with."""
