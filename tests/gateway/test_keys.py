@@ -149,7 +149,7 @@ def test_who_may_not_read_publishes_frames_alone(tmp_path, role):
     with pytest.raises(FaultsError) as caught:
         check(config.load(files.config), fleet)
     (fault,) = caught.value.faults
-    assert (fault.line, fault.hint) == (10, 'format = "frames"')
+    assert (fault.line, fault.hint) == (11, 'format = "frames"')
     assert f'a {role} cannot read: format "senml" needs the keys of a reader' in fault.what
     files.config.write_text(files.text.split("[[upstream]]")[0])
     with pytest.raises(FaultsError, match="needs an"):
