@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from gateway import vault
 from gateway.config import Config
 from gateway.errors import HostError
+from gateway.synced import sync
 
 FORMAT = 1
 MANIFEST = "jourdain.json"
@@ -102,7 +103,7 @@ def write(config: Config, target: Path, passphrase: str, progress: Progress = no
             sealed.finish()
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(target.absolute().parent)
+        sync(target.absolute().parent)
     except BaseException as error:
         target.unlink(missing_ok=True)  # ours: it was not there before
         if isinstance(error, OSError | tarfile.TarError):
@@ -188,14 +189,6 @@ def _add_files(tar: tarfile.TarFile, files: dict[str, Path], progress: Progress)
             tar.addfile(info, file)
         done += found.st_size
         progress(whole + done, 2 * whole)
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def passphrase_in(path: Path) -> str:

@@ -33,6 +33,7 @@ from gateway.fold import Kid
 from gateway.ingress.source import Source
 from gateway.releases import Releases
 from gateway.store import Store
+from gateway.synced import sync
 
 log = logging.getLogger("gateway.downlink")
 
@@ -67,11 +68,7 @@ class Generation:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(self.path.parent)
         except OSError as error:
             raise self._named(error) from None
 

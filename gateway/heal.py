@@ -29,6 +29,7 @@ from gateway.fold import Kid
 from gateway.salvage import Salvage, image_of, proof, salvage
 from gateway.shapes import shapes
 from gateway.store import SELECT, Group, Store
+from gateway.synced import sync
 from gateway.uplink import SEALED, Row
 from gateway.upstream import account
 from gateway.upstream.cursor import Intervals
@@ -82,9 +83,9 @@ def heal(path: Path, keys: Mapping[bytes, Keys], now_s: float) -> dict[str, Any]
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('healed', ?)", (json.dumps(report),))
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
-        _sync(fresh)
+        sync(fresh)
         os.replace(fresh, path.with_name(f"{path.name}.healed-{stamp}"))
-        _sync(path.parent)
+        sync(path.parent)
         finish(path)
     except (OSError, sqlite3.Error) as error:
         full = getattr(error, "errno", 0) == 28 or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
@@ -140,7 +141,7 @@ def finish(path: Path) -> bool:
         if path.with_name(path.name + end).exists():
             os.replace(path.with_name(path.name + end), aside.with_name(aside.name + end))
     os.replace(ready[-1], path)
-    _sync(path.parent)
+    sync(path.parent)
     for old in sorted(path.parent.glob(f"{path.name}.bad-*Z"))[:-_KEEP]:
         for part in path.parent.glob(f"{old.name}*"):
             part.unlink(missing_ok=True)
@@ -197,12 +198,6 @@ def sick(path: Path, keys: Mapping[bytes, Keys]) -> bool:
         return True
 
 
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _without_room(path: Path, fresh: Path, keys: Mapping[bytes, Keys]) -> Salvage:

@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from gateway import vault, windows
-from gateway.backup import FORMAT, MANIFEST, OUTSIDE, Manifest, Progress, Summary, disk, nothing, sync_folder
+from gateway.backup import FORMAT, MANIFEST, OUTSIDE, Manifest, Progress, Summary, disk, nothing
 from gateway.errors import HostError
 from gateway.store import Store
+from gateway.synced import sync
 
 _STAGED = ".restoring"
 _READ = 1 << 20
@@ -151,4 +152,4 @@ def _place(staged: Path, into: Path, names: list[str], last: str) -> None:
             os.chown(staged / name, owner.st_uid, owner.st_gid)
             os.chown(path.parent, owner.st_uid, owner.st_gid)
         os.rename(staged / name, path)
-        sync_folder(path.parent)
+        sync(path.parent)

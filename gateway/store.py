@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from gateway import migrate
 from gateway.errors import HostError
+from gateway.synced import sync
 from gateway.uplink import Row
 
 T = TypeVar("T")
@@ -322,15 +323,10 @@ class Store:
             pass
 
 
-
 def _create(path: Path) -> None:
     """An empty file for us alone, where there is none; its name survives a power cut when this returns."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.errors import HostError
 from gateway.store import Store
+from gateway.synced import sync
 
 # Why windows may be short of what was heard: somebody says that this is the first day, or that the store is lost; the store is
 # from a backup, or made of what was left of a damaged one.
@@ -59,11 +60,7 @@ def begin(path: Path, *, short: str = "") -> None:
     finally:
         store.close()
     os.replace(fresh, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 def mark(db: sqlite3.Connection, why: str) -> None:

@@ -358,7 +358,7 @@ def test_dying_while_it_is_made_anew(town, tmp_path, monkeypatch, after):
         return do
 
     monkeypatch.setattr(heal.os, "replace", dying(heal.os.replace))
-    monkeypatch.setattr(heal, "_sync", dying(heal._sync))
+    monkeypatch.setattr(heal, "sync", dying(heal.sync))
     with contextlib.suppress(KeyboardInterrupt):
         heal.heal(path, KEYS, UNIX_S)
     monkeypatch.undo()
