@@ -46,31 +46,34 @@ class PtyBoard:
         self._starting = threading.Lock()
 
     def __enter__(self):
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
+        self._line = list(pty.openpty())
+        self._master, slave = self._line
+        tty.setraw(slave)
+        self.port = os.ttyname(slave)
         self._stdin, self._into = os.pipe()
         self._up = threading.Event()
         self.process = None
-        if not self.deaf:
-            threading.Thread(target=self._live, daemon=True).start()
+        self._threads = [] if self.deaf else [threading.Thread(target=run, daemon=True) for run in (self._live, self._listen)]
+        for thread in self._threads:
+            thread.start()
             assert self._up.wait(20)
-            threading.Thread(target=self._listen, daemon=True).start()
         return self
 
     def __exit__(self, *_):
-        self._end()
-        for fd in (self._slave, self._master, self._into, self._stdin):
-            try:
-                os.close(fd)
-            except OSError:
-                pass
+        self.pull()
+        os.close(self._into)
+        os.close(self._stdin)
 
     def pull(self):
         """Pull the cable."""
         self._end()
-        os.close(self._slave)
-        os.close(self._master)
+        # The numbers of these descriptors are given to the next board: a thread that still listened would take its bytes.
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(20)
+                assert not thread.is_alive()
+        while self._line:
+            os.close(self._line.pop())
 
     def _end(self):
         # Between a reset and the start that follows, too: what starts after this would have no line, and nobody to end it.
@@ -133,6 +136,8 @@ class PtyBoard:
     def _listen(self):
         while not self._closing:
             try:
+                if not select.select([self._master], [], [], 0.1)[0]:
+                    continue
                 data = os.read(self._master, 256)
             except OSError:
                 return
@@ -141,7 +146,9 @@ class PtyBoard:
                 self.pull()
                 return
             for piece in re.findall(b"\x03|[^\x03]+", data):
-                self._up.wait(20)
+                while not (self._up.wait(0.1) and select.select([], [self._into], [], 0.1)[1]):
+                    if self._closing:
+                        return
                 if piece == b"\x03":
                     time.sleep(0.05)  # what the board has said of itself by now is heard first
                 if piece == b"\x03" and self._running and not self._closed:
