@@ -61,7 +61,8 @@ class Ledger:
             account.opaque = one.opaque
         self._place = {name: place for place, name in enumerate(self.accounts)}
         self._marks: Marks | None = None
-        self._unnoted = False
+        self._unnoted = False  # something came that no mark tells, until the tables tell it
+        self._refused = False  # the disk took no mark the last time
         old = files(store.path)
         self._old = [path for _, path in old]  # files that go when the tables are written
         self._epoch = _after(epoch, old[-1][0] if old else 0)
@@ -127,11 +128,11 @@ class Ledger:
                 self._begin(self._epoch)
             assert self._marks is not None
             self._marks.write(marks)
-            self._unnoted = False
+            self._refused = False
         except HostError as error:
-            if not self._unnoted:
+            if not self._refused:
                 log.warning("%s", error)
-            self._unnoted = True
+            self._refused = self._unnoted = True
 
     def _begin(self, epoch: bytes) -> None:
         number = int.from_bytes(epoch[FAMILY:], "big")
@@ -148,6 +149,11 @@ class Ledger:
         """Are the marks so many that they should move into the tables now?"""
         return self._marks is not None and self._marks.size >= FOLD_BYTES
 
+    @property
+    def behind(self) -> bool:
+        """Is there something that neither a mark nor the tables tell, because the disk did not take it?"""
+        return self._unnoted or self._fold is not None
+
     async def fold(self, run: Callable[..., Awaitable[Any]]) -> None:
         """Move the marks into the tables, if there are any: `run` runs a function in the store's thread.
 
@@ -162,6 +168,7 @@ class Ledger:
                 self._old.append(before.path)
             self._epoch = epoch
             self._fold = self._snapshot()
+            self._unnoted = False
         await run(self._commit, self._fold)
         self._folded()
 
@@ -190,7 +197,6 @@ class Ledger:
         for name, done in self._fold.done.items():
             self.accounts[name].kept = done
         self._fold = None
-        self._unnoted = False
 
     def close(self) -> None:
         if self._marks is not None:

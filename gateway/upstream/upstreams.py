@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 TICK_S = 1.0
 FOLD_S = 60.0
+RETRY_S = 5.0  # after a disk that was full
 
 
 class Upstreams:
@@ -90,7 +91,7 @@ class Upstreams:
         folded_s = loop.time()
         while True:
             await asyncio.sleep(TICK_S)
-            if self.ledger.due or loop.time() - folded_s >= FOLD_S:
+            if self.ledger.due or loop.time() - folded_s >= (RETRY_S if self.ledger.behind else FOLD_S):
                 folded_s = loop.time()
                 await self.fold()
 

@@ -28,7 +28,7 @@ BATCH, IN_FLIGHT = 5, 4
 AGAIN = BATCH * IN_FLIGHT * 3  # readings that a cut may cause to come again; a frame holds up to three
 UPSTREAM = f"batch_age_s = 0.05\nbatch_readings = {BATCH}\nin_flight = {IN_FLIGHT}\n"
 SETTLE_S = 30.0
-BOOKS_S = 75.0  # a mark that a full disk did not take is counted at the next fold, within a minute
+BOOKS_S = 30.0  # a mark that a full disk did not take is counted at the next fold, five seconds later
 TMPFS_MB = 12
 
 
