@@ -33,7 +33,7 @@ COMMANDS = {
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable."),
     "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
-    "keys": Lazy("tools.diag.keys:keys", "gateway", "Make the keys of boards."),
+    "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }
 

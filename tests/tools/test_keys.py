@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from firmware.wire.seal import derive
 from gateway.errors import HostError
 from gateway.keys import load
-from tools.diag import keys
+from tools.keys import command, secrets
 
 ROOT = Path(__file__).parents[2]
 FLEET = ("--inventory", str(ROOT / "boards.yaml"))
@@ -25,7 +25,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        done = CliRunner().invoke(keys.keys, list(words), catch_exceptions=True)
+        done = CliRunner().invoke(command.keys, list(words), catch_exceptions=True)
         if isinstance(done.exception, HostError):
             raise done.exception
         return done
@@ -49,7 +49,7 @@ def test_new_for_a_board_of_the_fleet(run):
     assert entry["board"] == "bin-quai"
     assert len(bytes.fromhex(entry["secret"])) == 16
     assert entry["secret"] not in done.output
-    assert keys.read(Path("secrets.json")) == {"0002": entry}
+    assert secrets.read(Path("secrets.json")) == {"0002": entry}
     assert _mode("secrets.json") == 0o600
     assert os.listdir() == ["secrets.json"]
 
@@ -170,7 +170,7 @@ def test_a_full_disk_keeps_what_was_there(run, monkeypatch):
 
 
 def test_two_at_once_never_issue_one_key_id_twice(tmp_path):
-    code = "from tools.diag.keys import keys; keys(['new'])"
+    code = "from tools.keys.command import keys; keys(['new'])"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-P", "-c", code]
     running = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL) for _ in range(4)]

@@ -11,12 +11,12 @@ import click
 from firmware.wire import hdlc
 from gateway.errors import HostError
 from gateway.inventory import Board, load
-from tools.diag import keys
 from tools.diag.board_view import View
 from tools.diag.service import Identity, Port, Service, key_of
 from tools.flash.connect import choose_port, usb_ports
 from tools.fleet import find_board
 from tools.i18n import LANGUAGES, _
+from tools.keys import secrets as keys
 
 PROBE_S = 1.5  # how long a port is asked which board hangs there
 

@@ -11,11 +11,11 @@ import click
 
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
-from tools.diag import keys
 from tools.flash import connect, identify, provision, write
 from tools.flash.config import board_files, trusted_keys
 from tools.fleet import find_board
 from tools.i18n import _, n_
+from tools.keys import secrets as keys
 
 HELLO_S = 20.0
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from gateway.errors import HostError
 from gateway.inventory import Board
-from tools.diag import keys
 from tools.flash.config import counter_files
 from tools.flash.connect import Connection
 from tools.flash.identify import Found
 from tools.i18n import _
+from tools.keys import secrets as keys
 
 # Runs on the board: makes what is in FILES, unless any of them is there.
 MAKE = """

@@ -1,16 +1,8 @@
 """`jourdain keys`: secrets of boards, made here and kept here, and the derived keys that a gateway's role may hold."""
 
-import errno
-import fcntl
 import json
-import os
-import re
-import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from secrets import token_bytes
 
 import click
 
@@ -20,9 +12,7 @@ from gateway.inventory import Board, Inventory, load
 from gateway.keys import MAY_HOLD, TEST_SECRETS
 from tools.fleet import find_board
 from tools.i18n import _
-
-SECRET_LEN = 16
-_KID = re.compile(r"(?:[0-9a-f]{4}|[0-9a-f]{8})\Z")
+from tools.keys.secrets import KID, SECRET_LEN, locked, read, write
 
 _secrets_option = click.option(
     "--secrets", "path", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Where the secrets are kept."
@@ -49,7 +39,7 @@ def new(board: str, kid: str, path: Path, secret: str, inventory: Path, show: bo
     """A key id is never issued twice, whatever became of its board. Raises HostError."""
     fleet = load(inventory) if inventory.exists() else None
     entry = _entry(fleet, board)
-    with _locked(path):
+    with locked(path):
         issued = read(path)
         made = _new_kid(kid.lower(), entry, fleet, issued)
         issued[made] = {"board": board, "secret": _new_secret(secret).hex()}
@@ -97,79 +87,6 @@ def export(role: str, path: Path, inventory: Path, out: Path, as_json: bool) -> 
         click.echo(_("{count} key contexts for a {role}, in {file}").format(count=len(found), role=role, file=out))
 
 
-def read(path: Path) -> dict[str, dict[str, str]]:
-    """{key id: {"board", "secret"[, "counts_on"]}} of a file; empty where there is none. Raises HostError (bad_keys)."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
-        found = json.loads(text)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        what = _("the secrets cannot be read: {error}").format(error=error)
-        raise HostError("bad_keys", what, str(path), _("repair it, or restore it from its backup")) from None
-    if mode & 0o077:
-        what = _("the secrets can be read by other users of this machine")
-        raise HostError("bad_keys", what, str(path), f"chmod 600 {path}")
-    issued = found.get("keys") if isinstance(found, dict) else None
-    if not isinstance(issued, dict) or not all(_sound(kid, entry) for kid, entry in issued.items()):
-        what = _("this is no file of `jourdain keys new`")
-        raise HostError("bad_keys", what, str(path), _("name another file, or restore it from its backup"))
-    return issued
-
-
-def _sound(kid: str, entry: Any) -> bool:
-    if not _KID.match(kid) or not isinstance(entry, dict) or not isinstance(entry.get("secret"), str):
-        return False
-    return re.fullmatch(r"[0-9a-f]{32}", entry["secret"]) is not None
-
-
-def write(path: Path, document: dict[str, Any]) -> None:
-    """Put a document in the place of a file at once, mode 0600, on the disk when it returns.
-
-    Raises HostError (disk_full, bad_keys).
-    """
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mkstemp makes it 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        what = _("cannot write: {error}").format(error=error)
-        name = "disk_full" if error.errno == errno.ENOSPC else "bad_keys"
-        raise HostError(name, what, str(path), _("make room, or name another place")) from None
-
-
-def counts_on(path: Path, kid: str, uid: str) -> None:
-    """Note that the counter of a key id is on the chip `uid`, before it is made there. Raises HostError."""
-    with _locked(path):
-        issued = read(path)
-        if issued[kid].get("counts_on") != uid:
-            issued[kid]["counts_on"] = uid
-            write(path, {"keys": issued})
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two commands at once must not issue one key id twice: the folder is the lock, and leaves nothing behind."""
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        what = _("cannot write: {error}").format(error=error)
-        raise HostError("bad_keys", what, str(path), _("name a file in a folder that exists")) from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
 def _entry(fleet: Inventory | None, board: str) -> Board | None:
     if fleet is None or not board:
         return None
@@ -188,7 +105,7 @@ def _new_kid(kid: str, entry: Board | None, fleet: Inventory | None, issued: dic
     if not kid:
         taken = [int(k, 16) for k in {*issued, *owners} if len(k) == 4]
         kid = f"{max(taken, default=0) + 1:04x}"
-    if not _KID.match(kid):
+    if not KID.match(kid):
         what = _("a key id has 4 or 8 hexadecimal digits, not {kid!r}").format(kid=kid)
         raise HostError("bad_keys", what, "--kid", _("take another one; without --kid the next free one is taken"))
     where = _("key id {kid}").format(kid=kid)
@@ -204,7 +121,7 @@ def _new_kid(kid: str, entry: Board | None, fleet: Inventory | None, issued: dic
 def _new_secret(text: str) -> bytes:
     """A random secret, or the one given. Raises HostError: test_key for one that everybody knows, bad_keys."""
     if not text:
-        return secrets.token_bytes(SECRET_LEN)
+        return token_bytes(SECRET_LEN)
     try:
         secret = bytes.fromhex(text)
     except ValueError:
