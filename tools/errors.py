@@ -27,6 +27,7 @@ EXIT = {
     "never_heard": 4,
     "no_store": 4,
     "bad_release": 3,
+    "bad_record": 3,
     "no_device": 4,
     "no_port": 4,
     "ambiguous": 5,
