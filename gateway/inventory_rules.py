@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 from firmware.radio import airtime, plan
-from gateway import inventory_power
+from gateway import inventory_power, pins
 from gateway.inventory_checks import Fleet, Loc, Report
 from gateway.inventory_entries import Board, Sensor
 from gateway.place import distance_m
 from gateway.presets import BUSES, RADIO_PINS, Service
 
 NEAR_M = 50_000
-OUTPUTS = {"tx", "sda", "scl", "pin", "power", "sck", "mosi", "cs", "reset", "rxen", "txen", "led", "done"}
 
 
 def check(fleet: Fleet, report: Report) -> None:
@@ -220,50 +219,6 @@ def _airtime(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
                        ms=on_air_us // 1000, least=least_s, percent=band[2] / 10_000)  # fmt: skip
 
 
-def _pins(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
-    """Each pin exists, can drive where it must, and leads to one thing; boards on one I2C bus share its two pins."""
-    kind = fleet.presets.boards.get(board.type)
-    if kind is None:
-        return
-    used: dict[int, str] = {}
-    for place, what, name, pin in _wired(fleet, board):
-        node = report.top.find((*loc, *place))
-        own = (*loc, *place, name) if isinstance(node.value, dict) and name in node.value else (*loc, *place)
-        if pin not in kind.gpio:
-            report.add(own, "{what} {name}: {type} has no pin {pin}", what=what, name=name, type=board.type, pin=pin)
-        elif pin in kind.input_only and name in OUTPUTS:
-            report.add(own, "{what} {name}: pin {pin} can only read", what=what, name=name, pin=pin)
-        use = f"{what} {name}"
-        if used.setdefault(pin, use) != use:
-            report.add(own, "{what} {name}: pin {pin} is already used by {other}", what=what, name=name, pin=pin,
-                       other=used[pin])  # fmt: skip
-
-
-def _wired(fleet: Fleet, board: Board) -> list[tuple[Loc, str, str, int]]:
-    """(place in the entry, what, name of the pin, pin) of every pin that a board uses."""
-    found: list[tuple[Loc, str, str, int]] = []
-    module = fleet.module(board)
-    if module is not None:
-        wiring = fleet.radio_wiring(board, module)
-        found += [(("radio",), "radio", name, pin) for name, pin in wiring.items() if name != "spi"]
-    for part, sensor in board.sensors.items():
-        driver = fleet.presets.drivers.get(sensor.driver)
-        if driver is None:
-            continue
-        unit, pins = BUSES[driver.bus]
-        wiring = fleet.sensor_wiring(board, sensor)
-        what = f"i2c {wiring.get('i2c')}" if unit == "i2c" else part
-        found += [(("sensors", part), what, name, wiring[name]) for name in (*pins, "power") if name in wiring]
-    if board.power.done is not None:
-        found.append((("power",), "power", "done", board.power.done))
-    battery = fleet.battery(board)
-    if battery is not None:
-        found.append((("battery",), "battery", "adc", battery["adc"]))
-    if board.led is not None:
-        found.append(((), "board", "led", board.led))
-    return found
-
-
 def _place(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     """Latitude and longitude swapped puts a board on another continent."""
     near = [
@@ -284,6 +239,6 @@ BOARD_RULES: tuple[Callable[[Fleet, Report, Loc, Board], None], ...] = (
     _radio,
     _airtime,
     inventory_power.power,
-    _pins,
+    pins.check,
     _place,
 )

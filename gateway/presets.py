@@ -1,7 +1,7 @@
 """What is known of a board, a radio module, a sensor or a service before a town names it: the small files of the firmware.
 
-They lie beside the code that they describe: `firmware/boards/*.yaml` (kind board or radio), `firmware/sensors/*.yaml`
-(driver), `firmware/services/*.yaml` (service). A new one is a new file; nothing here names any of them.
+They lie beside the code that they describe: `firmware/chips/*.yaml`, `firmware/boards/*.yaml` (kind board or radio),
+`firmware/sensors/*.yaml` (driver), `firmware/services/*.yaml` (service). A new one is a new file; nothing here names any.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import firmware
-from gateway import yamlfile
+from gateway import hardware, yamlfile
+from gateway.hardware import Chip, numbers
 
 # A bus is a unit with a number (None: a bare pin) and the pins that lead to it.
 BUSES: dict[str, tuple[str | None, tuple[str, ...]]] = {
@@ -136,20 +137,11 @@ class Service:
 class Presets:
     """All presets by kind and name."""
 
+    chips: dict[str, Chip]
     boards: dict[str, BoardType]
     radios: dict[str, RadioModule]
     drivers: dict[str, Driver]
     services: dict[str, Service]
-
-
-def numbers(text: object) -> frozenset[int]:
-    """`0-2, 7` as {0, 1, 2, 7}."""
-    found: set[int] = set()
-    for part in str(text).replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if first:
-            found.update(range(int(first), int(last or first) + 1))
-    return frozenset(found)
 
 
 @cache
@@ -161,7 +153,7 @@ def presets(root: Path | None = None) -> Presets:
         raw = yamlfile.plain(yamlfile.read(path))
         kind = raw.pop("kind")
         found[kind][path.stem] = _MAKE[kind](path.stem, raw)
-    return Presets(found["board"], found["radio"], found["driver"], found["service"])
+    return Presets(found["chip"], found["board"], found["radio"], found["driver"], found["service"])
 
 
 def _board(name: str, raw: dict[str, Any]) -> BoardType:
@@ -219,4 +211,4 @@ def _service(name: str, raw: dict[str, Any]) -> Service:
                    raw.get("events_day", 0))  # fmt: skip
 
 
-_MAKE = {"board": _board, "radio": _radio, "driver": _driver, "service": _service}
+_MAKE = {"chip": hardware.chip, "board": _board, "radio": _radio, "driver": _driver, "service": _service}

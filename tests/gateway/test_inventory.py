@@ -159,7 +159,7 @@ def test_ten_faults_give_ten_named_lines():
         ("distance: a02yyuw", "distanse: a02yyuw", "17:15", "unknown key 'distanse' (did you mean 'distance'?)"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, sda: 4}", "17:43", "unknown key 'sda' (known: power, rx, tx, uart)"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, tx: 77}", "17:47", "distance tx: pico has no pin 77"),
-        ("distance: a02yyuw", "distance: {driver: a02yyuw, rx: 18}", "17:47", "distance rx: pin 18 is already used by radio sck"),
+        ("distance: a02yyuw", "distance: {driver: a02yyuw, rx: 21}", "17:47", "rx: pin 21 is already used by radio reset"),
         ("distance: a02yyuw", "distance: {driver: a02yyuw, power: 5}", "17:50", "distance power: pin 5 is already used"),
         ("distance: a02yyuw", "distance: a02yyuw, temperature: {driver: ds18b20, rom: 28}", "17:70", 'quotes, "28"'),
         ("radio: ra-01sh", "link: serial\n    gateway: quai\n    power: {profile: light}", "20:22", "does not sleep"),
