@@ -33,6 +33,7 @@ EXIT = {
     "ambiguous": 5,
     "mismatch": 6,
     "port_busy": 7,
+    "repl_closed": 7,
     "transfer": 8,
     "timeout": 8,
     "device_fault": 10,

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flashing import UID
+from flashing import UID, usb
 from pty_board import PtyBoard
 
 from gateway import inventory
@@ -43,6 +44,17 @@ def flash(secrets, capsys):
         return code, said.out, said.err
 
     return run
+
+
+@pytest.fixture
+def plugged(monkeypatch):
+    """`plugged(port, ...)`: this machine's list of serial ports says these: paths, or `flashing.usb(...)`."""
+
+    def lists(*ports):
+        found = [port if isinstance(port, ListPortInfo) else usb(port) for port in ports]
+        monkeypatch.setattr("serial.tools.list_ports.comports", lambda: found)
+
+    return lists
 
 
 @pytest.fixture(scope="session")

@@ -86,19 +86,19 @@ def test_what_is_set_is_judged_on_the_board(running, ask):
 
 
 @pytest.mark.share("flash")
-def test_among_several_ports_the_board_is_found_by_its_name(running, flashed, tmp_path, capsys, monkeypatch):
+def test_among_several_ports_the_board_is_found_by_its_name(running, flashed, capsys, monkeypatch, plugged):
     monkeypatch.setattr("tools.diag.board_target.PROBE_S", 1.0)
     words = ["--inventory", str(ROOT / "boards.yaml"), "--secrets", str(flashed / "secrets.json")]
-    with PtyBoard(tmp_path, "e6614c311b7e6aff", deaf=True) as deaf:
-        monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: [deaf.port, running.port])
+    with PtyBoard(flashed, "e6614c311b7e6aff", deaf=True) as deaf:
+        plugged(deaf.port, running.port)
         assert cli.run(["board", NAME, "status", "--json", *words]) == 0
         assert json.loads(capsys.readouterr().out)["board"] == NAME
-    monkeypatch.setattr("tools.diag.board_target.usb_ports", lambda: ["/dev/no-such-port", running.port])
+    plugged("/dev/no-such-port", running.port)
     assert cli.run(["board", "bin-quai", "status", *words]) == 4
     err = capsys.readouterr().err
     assert three_lines(err, "no_device")
     assert f"{running.port}: {NAME}" in err
-    monkeypatch.setattr("tools.diag.board_target.usb_ports", list)
+    plugged()
     assert cli.run(["board", NAME, "status", *words]) == 4
 
 

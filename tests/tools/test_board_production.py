@@ -36,6 +36,7 @@ def prompt(port):
     return any(b">>> " in typed(port, b"\x03", 2, b">>> ") for _ in range(5))
 
 
+@pytest.mark.produces("repl_closed")
 @pytest.mark.share("flash")
 def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashed, tmp_path, ask, monkeypatch):
     shutil.copy(flashed / f"{UID}.img", tmp_path)
@@ -57,11 +58,12 @@ def test_production_closes_the_repl_and_open_opens_it_until_the_next_boot(flashe
             assert code == 0, err
             assert json.loads(out)["production"] is True
         monkeypatch.setattr(connect, "ANSWERS_S", (1.0,))
-        with pytest.raises(HostError, match="no_device"):
+        assert connect.what_is_there(board.port) == "console"
+        with pytest.raises(HostError, match="repl_closed"):
             connect.Connection(board.port)
         monkeypatch.undo()
         assert ask(board.port, "open")[0] == 0
-        assert prompt(board.port)
+        assert connect.what_is_there(board.port) == "repl"
         connection = connect.Connection(board.port)
         assert connection.run("print(6 * 7)").strip() == "42"
         connection.restart()

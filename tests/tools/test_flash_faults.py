@@ -16,7 +16,7 @@ from gateway.errors import HostError
 from tools.flash import connect, write
 
 
-@pytest.mark.produces("no_device", "port_busy", "ambiguous", "unknown_board")
+@pytest.mark.produces("no_device", "port_busy", "unknown_board")
 def test_ports_and_names_that_are_none(tmp_path, flash, monkeypatch):
     code, _, err = flash("bin-capitainerie", tmp_path / "ttyACM0")
     assert (code, three_lines(err, "no_device")) == (4, True)
@@ -25,19 +25,14 @@ def test_ports_and_names_that_are_none(tmp_path, flash, monkeypatch):
     assert (code, three_lines(err, "port_busy")) == (7, True)
     code, _, err = flash("bin-capitanerie", "/dev/null")
     assert (code, "did you mean bin-capitainerie" in err) == (3, True)
-    assert connect.choose_port(None, ["/dev/ttyACM3"]) == connect.choose_port("auto", ["/dev/ttyACM3"]) == "/dev/ttyACM3"
-    with pytest.raises(HostError) as caught:
-        connect.choose_port(None, ["/dev/ttyACM3", "/dev/ttyUSB0"])
-    assert caught.value.name == "ambiguous"
-    with pytest.raises(HostError) as caught:
-        connect.choose_port("auto", [])
-    assert caught.value.name == "no_device"
 
 
 @pytest.mark.produces("no_device")
 def test_a_port_where_nobody_answers(tmp_path, flash, monkeypatch):
     monkeypatch.setattr(connect, "ANSWERS_S", (0.5,))
+    monkeypatch.setattr(connect, "LOOKS", 1)
     with PtyBoard(tmp_path, UID, deaf=True) as board:
+        assert connect.what_is_there(board.port) == "silent"
         code, out, err = flash("bin-capitainerie", board.port)
     assert (code, out) == (4, "")
     assert three_lines(err, "no_device")

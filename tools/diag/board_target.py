@@ -13,7 +13,7 @@ from gateway.errors import HostError
 from gateway.inventory import Board, load
 from tools.diag.board_view import View
 from tools.diag.service import Identity, Port, Service, key_of
-from tools.flash.connect import choose_port, usb_ports
+from tools.flash import ports
 from tools.fleet import find_board
 from tools.i18n import LANGUAGES, _
 from tools.keys import secrets as keys
@@ -75,22 +75,26 @@ def command(name: str, text: str) -> Callable[[Callable[..., None]], click.Comma
 
 def find(target: str, port: str | None, inventory: Path, secrets: Path) -> Target:
     """Where the board is. HostError: unknown_board, no_device, ambiguous."""
-    if target == "auto" or "/" in target:
-        return Target(choose_port(port or target), None, secrets)
+    if ports.is_port(target):
+        return Target(ports.resolve(port or target), None, secrets)
     entry = find_board(load(inventory), target)
-    ports = [port] if port and port != "auto" else usb_ports()
-    if len(ports) < 2:
-        return Target(choose_port(None, ports), entry, secrets)
-    found: dict[str, str] = {name: _name_at(name) for name in ports}
+    there = [] if port and port != "auto" else [each.device for each in ports.candidates()]
+    if len(there) < 2:
+        return Target(ports.resolve(port), entry, secrets)
+    # What a board says of itself over USB is only where to look: it is asked who it is in any case.
+    says_so = ports.for_chip(entry.uid or "")
+    if says_so:
+        return Target(says_so, entry, secrets)
+    found: dict[str, str] = {name: _name_at(name) for name in there}
     ours = [name for name, who in found.items() if who in (entry.name, entry.uid)]
     if len(ours) == 1:
         return Target(ours[0], entry, secrets)
-    there = ", ".join(f"{name}: {who or '?'}" for name, who in found.items())
+    where = ", ".join(f"{name}: {who or '?'}" for name, who in found.items())
     if ours:
-        raise HostError("ambiguous", _("several boards say that they are {board}").format(board=entry.name), there,
+        raise HostError("ambiguous", _("several boards say that they are {board}").format(board=entry.name), where,
                         _("name one: --port PORT"))  # fmt: skip
     what = _("{board} is not among the boards that are plugged in").format(board=entry.name)
-    raise HostError("no_device", what, there, _("plug it in, or name its port: --port PORT"))
+    raise HostError("no_device", what, where, _("plug it in, or name its port: --port PORT"))
 
 
 def _name_at(port: str) -> str:

@@ -14,11 +14,12 @@ from firmware.wire.errors import WireError
 from firmware.wire.host.errors import DEVICE_ERRORS
 from firmware.wire.service import MAC_LEN, request_mac, service_key
 from gateway.errors import HostError
-from tools.flash.connect import BAUD, why_closed
+from tools.flash.ports import opened
 from tools.i18n import _
 
 PIECE = 200  # the host's writes: the ring of an ESP32's UART has 260 bytes
 PIECE_PAUSE_S = 0.06
+READ_S = 0.1  # how long a read of the port waits before the clock is looked at
 ANSWER_S = 3.0  # how long one attempt waits
 TRIES = 3
 RATE_PAUSE_S = 1.0
@@ -100,13 +101,8 @@ class Port:
     """A serial port of this machine, held alone. HostError no_device or port_busy when it cannot be had."""
 
     def __init__(self, name: str) -> None:
-        import serial  # noqa: PLC0415
-
         self.name = name
-        try:
-            self._serial = serial.serial_for_url(name, baudrate=BAUD, timeout=0, exclusive=True)
-        except (OSError, ValueError):
-            raise why_closed(name) from None
+        self._serial = opened(name, READ_S)
 
     def write(self, data: bytes) -> None:
         """Write in the pieces that a board's ring holds."""
@@ -121,9 +117,11 @@ class Port:
 
     def read(self, timeout_s: float) -> bytes:
         """What has come, at the latest after `timeout_s`; empty: nothing."""
+        deadline = time.monotonic() + timeout_s
         try:
-            self._serial.timeout = timeout_s
-            return bytes(self._serial.read(1) + self._serial.read(self._serial.in_waiting))
+            while not (data := self._serial.read(1)) and time.monotonic() < deadline:
+                pass
+            return bytes(data + self._serial.read(self._serial.in_waiting))
         except OSError as error:
             raise self._lost(error) from None
 

@@ -11,7 +11,7 @@ import click
 
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
-from tools.flash import connect, identify, provision, write
+from tools.flash import connect, identify, ports, provision, write
 from tools.flash.config import board_files, trusted_keys
 from tools.fleet import find_board
 from tools.i18n import _, n_
@@ -50,7 +50,7 @@ def flash(  # noqa: PLR0917 - one argument an option
     if trust:
         files["trust"] = trusted_keys(trust)
     steps.done(_("built: {count} files, {size} bytes").format(count=len(files), size=sum(map(len, files.values()))))
-    connection = connect.Connection(connect.choose_port(port))
+    connection = connect.Connection(ports.resolve(port))
     try:
         said = _flash(connection, inv, entry, files, secrets, (steps, dry_run, yes))
     except BaseException:

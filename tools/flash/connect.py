@@ -1,34 +1,52 @@
 """A board at a serial port: its raw REPL, by mpremote as a library, and what it says once its own program runs."""
 
 import contextlib
-import io
-import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from firmware.wire import hdlc, link
 from firmware.wire.errors import WireError
 from gateway.errors import HostError
+from tools.diag.service import Port, Service
+from tools.flash.ports import opened
 from tools.i18n import _
 
-# How long each attempt to interrupt a board waits: one that has just begun to boot may not notice the first.
+# How long each attempt to enter the raw REPL waits for what a board says on the way.
 ANSWERS_S = (2.0, 4.0, 6.0)
+# How often a board is asked what it is, and how long it has for an answer. One that has just begun to boot is deaf for seconds.
+LOOKS, LOOK_S = 6, 0.5
+# Stops a program, and leaves the raw REPL in which another tool may have left the board.
+STOP = b"\r\x03\x02"
+PROMPT = b">>> "
+# How long a script may be silent, and how long a read of the line waits before the clock is looked at.
+WORK_S, READ_S = 30.0, 0.1
 # A board that has said why it cannot work is not waited for much longer.
 GRACE_S = 1.5
 # Errors of a board after which it sends nothing, or nothing of use.
 FATAL = ("config", "identity", "state_lost", "counter", "store", "exception")
-BAUD = 115_200
 # Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
 CHUNK = 512
+# A tool that says nothing for so long is dead: what it left alone starts its own program again.
+ALONE_S = 60
 # A watchdog that the board's own program has armed goes on in the REPL, and no soft reset stops it.
 FEED = """
 import os, sys
-if 'ladder.mpy' in os.listdir('/'):
+def _armed():
+    try:
+        with open('/main.py') as f:
+            return 'ladder.mpy' in os.listdir('/') or any('WDT' in l for l in f)
+    except OSError:
+        return False
+def _feed(_):
+    global _left
+    _left -= 1
+    if _left > 0:
+        _dog.feed()
+if _armed():
     import machine
     _dog = machine.WDT(timeout=8000)
-    _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=lambda timer: _dog.feed())
+    _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=_feed)
 """
 
 
@@ -41,57 +59,84 @@ class Hello(NamedTuple):
     log: list[str]
 
 
-def choose_port(wanted: str | None, candidates: Sequence[str] | None = None) -> str:
-    """The port to use: the wanted one, else the only candidate. Raises HostError (no_device, ambiguous)."""
-    if wanted and wanted != "auto":
-        return wanted
-    found = usb_ports() if candidates is None else list(candidates)
-    if not found:
-        raise HostError("no_device", _("no board is plugged in"), "", _("is it a data cable? some carry power only"))
-    if len(found) > 1:
-        raise HostError("ambiguous", _("several boards are plugged in"), ", ".join(found), _("name one: --port PORT"))
-    return found[0]
+def what_is_there(port: str) -> str:
+    """"repl": MicroPython whose prompt can be had (a program that ran is stopped: a Connection starts it again).
+
+    "console": a program of ours runs, and its REPL is closed (production); "silent": nothing answers, as an empty flash, a ROM
+    loader, or a program that hears no Ctrl-C. HostError no_device or port_busy when the port cannot be had.
+    """
+    line = Port(port)
+    answers = 0
+    try:
+        for _look in range(LOOKS):
+            line.write(STOP)
+            if _hears(line, PROMPT):
+                return "repl"
+            # One that answers in the midst of its boot may yet open its REPL, so the second answer counts.
+            answers += _is_console(line)
+            if answers == 2:
+                return "console"
+        return "console" if answers else "silent"
+    finally:
+        line.close()
 
 
-def usb_ports() -> list[str]:
-    """Serial ports on USB, sorted; others (Bluetooth, the machine's own) are never guessed."""
-    from serial.tools import list_ports  # noqa: PLC0415
+def _hears(line: Port, text: bytes) -> bool:
+    heard = b""
+    deadline = time.monotonic() + LOOK_S
+    while text not in heard and (left := deadline - time.monotonic()) > 0:
+        heard += line.read(left)
+    return text in heard
 
-    return sorted(port.device for port in list_ports.comports() if port.vid is not None)
+
+def _is_console(line: Port) -> bool:
+    try:
+        Service(line, lambda _identity: b"").greet(LOOK_S, 1)
+    except HostError as error:
+        return error.name == "device_fault"  # it refuses, but by name
+    return True
 
 
 class Connection:
     """The raw REPL of a board. Every method raises HostError (transfer) when the board or the cable fails.
 
-    Made by Connection(port): HostError no_device (nothing there, or nothing that speaks MicroPython) or port_busy.
+    Made by Connection(port): HostError no_device (nothing there, or nothing that speaks MicroPython), port_busy, or repl_closed
+    (a board in production).
     """
 
     def __init__(self, port: str) -> None:
-        from mpremote.transport import TransportError  # noqa: PLC0415
-
         self.port = port
-        self._transport = _open(port)
         for answer_s in ANSWERS_S:
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(soft_reset=True, timeout_overall=answer_s)
+            self._transport = _transport(port)
+            if self._enter(answer_s):
                 self.run(FEED)
                 return
-            except TransportError:
-                continue
-            except OSError as error:
-                self.close()
-                raise HostError("transfer", str(error), port, _("check the cable")) from None
-        self.close()
-        what = _("nothing at this port answers as MicroPython does")
-        hint = _("put MicroPython on the board, or press its reset; one in production: jourdain board BOARD open")
-        raise HostError("no_device", what, port, hint)
+            self.close()
+            _judge(port, what_is_there(port))
+        raise _silent_port(port)
+
+    def _enter(self, answer_s: float) -> bool:
+        from mpremote.transport import TransportError  # noqa: PLC0415
+
+        try:
+            self._transport.enter_raw_repl(soft_reset=True, timeout_overall=answer_s)
+        except TransportError:
+            return False
+        except OSError as error:
+            self.close()
+            raise HostError("transfer", str(error), self.port, _("check the cable")) from None
+        self._transport.serial.timeout = WORK_S
+        return True
 
     def run(self, script: str) -> str:
         """Run a script on the board and return what it printed."""
+        from mpremote.transport import TransportExecError  # noqa: PLC0415
+
         with self._faults():
-            printed: bytes = self._transport.exec(script)
-        return printed.decode("utf-8", "replace")
+            printed, error = self._transport.exec_raw(f"_left={ALONE_S}\n{script}", timeout=WORK_S)
+            if error:
+                raise TransportExecError(printed, error.decode("utf-8", "replace"))
+        return bytes(printed).decode("utf-8", "replace")
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file on the board; its folder is there."""
@@ -106,6 +151,7 @@ class Connection:
             self._transport.exit_raw_repl()
             self._transport.read_until(1, b">>> ", timeout=2)
             self._transport.serial.write(b"\x04")
+            self._transport.serial.timeout = READ_S
 
     def hello(self, timeout_s: float) -> Hello:
         """Wait for the board's hello. HostError: device_fault with what the board says of itself, or timeout."""
@@ -135,8 +181,7 @@ class Connection:
         from mpremote.transport import TransportError, TransportExecError  # noqa: PLC0415
 
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                yield
+            yield
         except TransportExecError as error:
             last = (error.error_output.strip().splitlines() or ["?"])[-1]
             raise HostError("transfer", _("the board says: {error}").format(error=last), self.port,
@@ -179,30 +224,29 @@ def _silent(port: str, log: list[str], timeout_s: float) -> HostError:
     return HostError("timeout", what, f"{port}: {said}" if said else port, _("press its reset and run the command again"))
 
 
-def _open(port: str) -> Any:
-    from mpremote.transport import TransportError  # noqa: PLC0415
-    from mpremote.transport_serial import SerialTransport  # noqa: PLC0415
+def _judge(port: str, there: str) -> None:
+    """Raise what stands in the way of a Connection, by what is there."""
+    if there == "console":
+        what = _("this board is in production: its program runs and its REPL is closed")
+        hint = _("open it until its next boot: jourdain board BOARD open; or send it a release: jourdain board BOARD update FILE")
+        raise HostError("repl_closed", what, port, hint)
+    if there == "silent":
+        raise _silent_port(port)
 
-    try:
-        return SerialTransport(port, baudrate=BAUD, timeout=1)
-    except (TransportError, OSError, ValueError):
-        raise why_closed(port) from None
+
+def _silent_port(port: str) -> HostError:
+    what = _("nothing at this port answers as MicroPython does")
+    hint = _("put MicroPython on the board, or press its reset while the command starts")
+    return HostError("no_device", what, port, hint)
 
 
-def why_closed(port: str) -> HostError:
-    """mpremote only says that it failed: ask again, for the reason."""
-    import serial  # noqa: PLC0415
+def _transport(port: str) -> Any:
+    """mpremote's transport on a port that we opened: its own __init__ raises the lines that reset an ESP32."""
+    from mpremote import transport_serial  # noqa: PLC0415
 
-    if "://" not in port and not Path(port).exists():
-        return HostError("no_device", _("there is no such port"), port, _("plugged in? is it a data cable?"))
-    try:
-        serial.serial_for_url(port, exclusive=True).close()
-    except (OSError, ValueError) as error:
-        if not os.access(port, os.R_OK | os.W_OK) and "://" not in port:
-            hint = _("as root: usermod -aG dialout {user}, then log in again").format(user=os.environ.get("USER", "USER"))
-            return HostError("port_busy", _("you may not open this port"), port, hint)
-        if "lock" in str(error) or getattr(error, "errno", None) == 16:
-            hint = _("stop the gateway's daemon or the terminal that uses it")
-            return HostError("port_busy", _("another program holds this port"), port, hint)
-        return HostError("no_device", str(error), port, _("plugged in? is it a data cable?"))
-    return HostError("port_busy", _("the port could not be opened"), port, _("run the command again"))
+    transport_serial.print = lambda *_: None  # what it has to say we say ourselves, on standard error
+    made = transport_serial.SerialTransport.__new__(transport_serial.SerialTransport)
+    made.serial, made.device_name = opened(port, READ_S), port
+    made.in_raw_repl, made.use_raw_paste, made.mounted = False, True, False
+    made.is_pty = True  # read() waits for a byte, instead of looking every 10 ms whether there is one
+    return made

@@ -24,5 +24,5 @@ HOST_ERRORS = (
     "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
     "unknown_command", "no_store", "excess_keys",
     "file_exists", "bad_backup", "bad_passphrase", "bad_certificate", "no_windows",
-    "disk_readonly", "newer_store", "bad_record",
+    "disk_readonly", "newer_store", "bad_record", "repl_closed",
 )  # fmt: skip
