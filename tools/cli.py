@@ -3,9 +3,7 @@
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import click
@@ -34,6 +32,7 @@ COMMANDS = {
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable."),
     "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
     "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
+    "doctor": Lazy("tools.doctor.command:doctor", "gateway", "Find what is wrong between machine, cable, board and broker."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }
 
@@ -77,6 +76,8 @@ def translated(command: click.Command) -> click.Command:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - as slow as click itself
+
     try:
         return version("jourdain")
     except PackageNotFoundError:
@@ -145,6 +146,8 @@ def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> Host
 
 def _unexpected(error: Exception) -> HostError:
     """An error of ours, not of the user's: the last line of our own code that it came through."""
+    import traceback  # noqa: PLC0415 - only where something is wrong
+
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if not frame.filename.startswith("<") and "site-packages" not in frame.filename]
     where = f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""

@@ -46,6 +46,7 @@ EXIT = {
     "newer_store": 12,
     "bad_store": 12,
     "compile": 12,
+    "no_clock": 12,
 }
 
 

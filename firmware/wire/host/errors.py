@@ -22,7 +22,7 @@ HOST_ERRORS = (
     "no_port", "port_busy", "disk_full", "disk_error", "bad_store", "bad_config", "bad_inventory", "broker_refused",
     "mismatch", "ambiguous", "no_device", "transfer", "bad_keys", "test_key", "timeout", "unknown_board",
     "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
-    "unknown_command", "no_store", "excess_keys",
+    "unknown_command", "no_store", "excess_keys", "no_clock",
     "file_exists", "bad_backup", "bad_passphrase", "bad_certificate", "no_windows",
     "disk_readonly", "newer_store", "bad_record", "repl_closed",
 )  # fmt: skip
