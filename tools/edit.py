@@ -1,0 +1,167 @@
+"""One value of boards.yaml changed and not a byte besides: comments, order and line ends stay the person's own.
+
+The place is found in the syntax tree, the text is changed there, and the changed text must load as the same fleet but for
+that value, or nothing is written.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from gateway.errors import HostError
+from gateway.inventory import Board, InventoryError, load, loads
+from tools import files
+from tools.fleet import find_board
+from tools.i18n import _
+
+_BOM = "\ufeff".encode()
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BEFORE_UID = ("gateway", "link", "service", "role", "type")  # `uid` stands after the first of these that the entry has
+
+
+class _Change(NamedTuple):
+    """What stands from `start` to `end` of a text gives way to `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _OddError(Exception):
+    """An entry whose form leaves a doubt about where the value belongs."""
+
+
+def set_uid(path: Path, board: str, uid: str) -> None:
+    """Give a board of boards.yaml this unique id: its `uid` changed, or a line added. Nothing where it has that one already.
+
+    Raises HostError: bad_inventory (the file is wrong, or would be; an entry in a form that cannot be changed safely),
+    unknown_board, disk_full, disk_error. Nothing is written then.
+    """
+    by_hand = f'uid: "{uid}"'
+    _change(path, board, lambda text, entry: _uid(text, entry, uid), lambda before: replace(before, uid=uid.lower()), by_hand)
+
+
+def add_kid(path: Path, board: str, kid: str) -> None:
+    """Put a key id at the end of a board's `kids`. Nothing where it is the last one already. Raises as `set_uid`."""
+
+    def wanted(before: Board) -> Board:
+        return before if before.kid == kid else replace(before, kids=(*before.kids, kid))
+
+    _change(path, board, lambda text, entry: _kid(text, entry, kid), wanted, f'kids: [..., "{kid}"]')
+
+
+def _change(
+    path: Path, name: str, find: Callable[[str, MappingNode], _Change], wanted: Callable[[Board], Board], by_hand: str
+) -> None:
+    path = path.resolve()  # a link stays a link
+    with files.locked(path, "bad_inventory"):
+        before = load(path)
+        board = find_board(before, name)
+        if board == wanted(board):
+            return
+        raw = path.read_bytes()
+        mark = _BOM if raw.startswith(_BOM) else b""
+        try:
+            changed = _changed(raw.removeprefix(_BOM).decode(), name, find)
+            after = loads(changed, path.name)
+            boards = {**before.boards, name: wanted(board)}
+            if after != replace(before, path=after.path, lines=after.lines, boards=boards):
+                raise _OddError
+        except InventoryError as error:
+            what = _("the file would be wrong: {fault}").format(fault=error.faults[0].what)
+            raise HostError("bad_inventory", what, before.where(name), _("nothing was written; is it the right board?")) from None
+        except _OddError:
+            what = _("the entry of {board} has a form that cannot be changed without a doubt").format(board=name)
+            hint = _("change it by hand: {line}").format(line=by_hand)
+            raise HostError("bad_inventory", what, before.where(name), hint) from None
+        if path.read_bytes() != raw:
+            what = _("another program has changed the file just now")
+            raise HostError("bad_inventory", what, str(path), _("run the command again"))
+        files.replace(path, mark + changed.encode(), "disk_error", path.stat())
+
+
+def _changed(text: str, name: str, find: Callable[[str, MappingNode], _Change]) -> str:
+    change = find(text, _entry(text, name))
+    if _LINE_END.search(text, change.start, change.end):
+        raise _OddError
+    return text[: change.start] + change.text + text[change.end :]
+
+
+def _entry(text: str, name: str) -> MappingNode:
+    """The entry of a board in the syntax tree of a text that was loaded before, so it is sound and not too deep."""
+    top = YAML(typ="safe", pure=True).compose(text)
+    entry = _pair(_pair(top, "boards")[1], name)[1]
+    if not isinstance(entry, MappingNode):
+        raise _OddError
+    return entry
+
+
+def _pair(node: Node, name: str) -> tuple[Node, Node]:
+    found = next(((key, value) for key, value in node.value if key.value == name), None)
+    if found is None:
+        raise _OddError
+    return found
+
+
+def _uid(text: str, entry: MappingNode, uid: str) -> _Change:
+    keys = [key.value for key, _value in entry.value]
+    if "uid" in keys:
+        return _new_value(text, *_pair(entry, "uid"), f'"{uid}"')
+    key, value = _pair(entry, next(name for name in _BEFORE_UID if name in keys))
+    end = _after_colon(text, key) if _is_empty(value) else value.end_mark.index
+    if entry.flow_style:
+        quote = '"' if text.startswith('"', key.start_mark.index) else ""  # a file in JSON stays one
+        return _Change(end, end, f', {quote}uid{quote}: "{uid}"')
+    return _new_line(text, end, " " * key.start_mark.column + f'uid: "{uid}"')
+
+
+def _kid(text: str, entry: MappingNode, kid: str) -> _Change:
+    kids = _pair(entry, "kids")[1]
+    if not isinstance(kids, SequenceNode) or not kids.value:
+        raise _OddError
+    last = kids.value[-1]
+    end = last.end_mark.index
+    if kids.flow_style:
+        return _Change(end, end, f', "{kid}"')
+    dash = text[kids.start_mark.index : kids.value[0].start_mark.index]
+    if dash.strip() != "-" or _LINE_END.search(dash):
+        raise _OddError
+    return _new_line(text, end, " " * kids.start_mark.column + f'{dash}"{kid}"')
+
+
+def _new_value(text: str, key: Node, value: Node, said: str) -> _Change:
+    if not isinstance(value, ScalarNode):
+        raise _OddError
+    if _is_empty(value):
+        end = _after_colon(text, key)
+        return _Change(end, end, f" {said}")
+    return _Change(value.start_mark.index, value.end_mark.index, said)
+
+
+def _is_empty(value: Node) -> bool:
+    """`key:` and nothing: its mark is then somewhere behind the comments that follow."""
+    return bool(value.start_mark.index == value.end_mark.index)
+
+
+def _after_colon(text: str, key: Node) -> int:
+    colon = re.compile(r"[ \t]*:").match(text, key.end_mark.index)
+    if colon is None:
+        raise _OddError
+    return colon.end()
+
+
+def _new_line(text: str, after: int, line: str) -> _Change:
+    """A line behind the one that holds the position `after`, or begins there when a value ended with the line before."""
+    if after and text[after - 1] in "\r\n":
+        first = _LINE_END.search(text)
+        return _Change(after, after, line + (first.group() if first else "\n"))
+    ending = _LINE_END.search(text, after)
+    if ending:
+        return _Change(ending.end(), ending.end(), line + ending.group())
+    first = _LINE_END.search(text)
+    return _Change(len(text), len(text), (first.group() if first else "\n") + line)
