@@ -14,25 +14,30 @@ from tools.i18n import _
 
 
 class Lazy(NamedTuple):
-    """A subcommand: where it is, the extra that it needs, and its line in the list."""
+    """A subcommand: where it is, the extra that it needs, and its line in the list.
+
+    takes: for completion, "board" where its first word is the name of one, "boards" where each of its words is.
+    """
 
     target: str
     extra: str
     help: str
+    takes: str = ""
 
 
 COMMANDS = {
     "twin": Lazy("tools.twin.command:twin", "twin", "Run a simulated town: real firmware, daemon and broker."),
     "gateway": Lazy("gateway.command:gateway", "gateway", "Run or look at the gateway's daemon."),
-    "command": Lazy("tools.diag.orders:command", "gateway", "Ask a board for something: interval, settings, restart."),
+    "command": Lazy("tools.diag.orders:command", "gateway", "Ask a board for something: interval, settings, restart.", "board"),
     "check": Lazy("tools.check:check", "gateway", "Check boards.yaml and name every fault with its line."),
-    "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board."),
+    "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board.", "board"),
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
-    "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable."),
+    "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable.", "board"),
     "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
     "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
     "doctor": Lazy("tools.doctor.command:doctor", "gateway", "Find what is wrong between machine, cable, board and broker."),
+    "completion": Lazy("tools.completion:completion", "", "Print the script that completes this command in a shell."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }
 
@@ -104,6 +109,10 @@ def jourdain() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; no exception but a debugging one comes out."""
     try:
+        if "_JOURDAIN_COMPLETE" in os.environ:
+            from tools import completion  # noqa: PLC0415 - only for a shell that asks
+
+            return completion.answer(jourdain, COMMANDS)
         code = jourdain.main(list(arguments), prog_name="jourdain", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else errors.OK

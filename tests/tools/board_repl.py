@@ -312,7 +312,7 @@ def friendly_repl(names):
             real_sys.exit(SOFT)
         elif byte == b"\r":
             write(b"\r\n")
-            cooked(execute(line.decode(), names) or "")
+            cooked(execute("".join(chr(byte) if byte < 128 else "?" for byte in line), names) or "")
             write(b">>> ")
             line = b""
         elif byte >= b" ":

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gateway"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from brokers import Mosquitto, binary
+from flashing import UID
+from pty_board import PtyBoard
 
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.errors import HostError
@@ -258,6 +261,31 @@ def test_modemmanager_is_known(tmp_path, line):
         child.wait()
     assert found[1:4] == (WARN, "ModemManager runs: it opens a new port for some seconds and writes to it",
                           "sudo systemctl disable --now ModemManager")  # fmt: skip
+
+
+# The board
+
+
+def of_board(port, capsys, *words):
+    code, found = ask("--port", port, "--inventory", ROOT / "boards.yaml", *words, capsys=capsys)
+    return code, Check(**found["board"])
+
+
+def test_what_runs_on_a_board_is_said_and_goes_on(running, tmp_path, capsys, monkeypatch):
+    resets = running.resets
+    code, found = of_board(running.port, capsys)
+    assert (code, found.state) == (0, OK)
+    assert found.found == f"{running.port}: bin-capitainerie runs (node, {UID})"
+    assert running.resets == resets
+    # A plain MicroPython, and nobody at all.
+    with PtyBoard(tmp_path, UID) as board:
+        code, found = of_board(board.port, capsys)
+        assert (code, found.state, found.next) == (0, OK, "jourdain flash bin-capitainerie")
+        assert f"MicroPython 1.29.0, Raspberry Pi Pico with RP2040, {UID}, its prompt answers" in found.found
+    monkeypatch.setattr("tools.flash.connect.LOOKS", 1)
+    with PtyBoard(tmp_path, UID, deaf=True) as board:
+        code, found = of_board(board.port, capsys)
+        assert (code, found.state, found.found) == (0, WARN, f"{board.port}: nothing answers")
 
 
 # The broker

@@ -11,6 +11,7 @@ import click
 from firmware.wire import hdlc
 from gateway.errors import HostError
 from gateway.inventory import Board, load
+from tools import completion
 from tools.diag.board_view import View
 from tools.diag.service import Identity, Port, Service, key_of
 from tools.flash import ports
@@ -30,7 +31,7 @@ class Target(NamedTuple):
 
 
 @click.group(help="Ask a running board, and set it up, over its cable. TARGET is its name in boards.yaml, or a port.")
-@click.argument("target")
+@click.argument("target", shell_complete=completion.targets)
 @click.pass_context
 def board(ctx: click.Context, target: str) -> None:
     """The group."""
@@ -43,7 +44,8 @@ def _speak(_ctx: click.Context, _param: click.Parameter, language: str | None) -
 
 
 _OPTIONS = (
-    click.option("--port", envvar="JOURDAIN_PORT", help="Serial port; without it every port on USB is asked."),
+    click.option("--port", envvar="JOURDAIN_PORT", shell_complete=completion.ports,
+                 help="Serial port; without it every port on USB is asked."),
     click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet."),
     click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`."),
     click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else."),

@@ -24,6 +24,7 @@ from gateway.commands import DONE, REFUSED, Command, Queue
 from gateway.errors import HostError, did_you_mean
 from gateway.inventory import Board, Inventory
 from gateway.releases import Releases
+from tools import completion
 from tools.flash.config import board_config
 from tools.fleet import find_board
 from tools.i18n import _
@@ -45,7 +46,7 @@ def _seconds(text: str) -> int:
     help="Ask BOARD for something: time · interval SECONDS · set NAME=VALUE ... · calibrate (the bin is empty, the bay is free)"
     " · reboot · plan NAME (of boards.yaml) · update RELEASE.zip (or: none) · list · cancel NUMBER."
 )
-@click.argument("board")
+@click.argument("board", shell_complete=completion.boards)
 @click.argument("verb", type=click.Choice(["time", "interval", "set", "calibrate", "reboot", "plan", "update", "list", "cancel"]))
 @click.argument("words", nargs=-1)
 @click.option("--config", type=click.Path(path_type=Path), default=Path("gateway.toml"), help="The daemon's configuration.")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +9,9 @@ from typing import NamedTuple
 import click
 
 from gateway.errors import HostError
+from tools import completion
 from tools.doctor import report
-from tools.doctor.report import SKIP, Check
+from tools.doctor.report import FAIL, SKIP, Check
 from tools.i18n import _
 
 
@@ -33,7 +33,8 @@ class Asked(NamedTuple):
     help="Look for what is wrong between this machine, the cable, the board and the broker, and say what to do next.",
     epilog=_("Examples: `jourdain doctor`, `jourdain doctor --port /dev/ttyACM0 --broker mqtts://broker.example:8883 --json`."),
 )
-@click.option("--port", envvar="JOURDAIN_PORT", help="Look at this port; without it at every board on USB.")
+@click.option("--port", envvar="JOURDAIN_PORT", shell_complete=completion.ports,
+              help="Look at this port; without it at every board on USB.")  # fmt: skip
 @click.option("--broker", metavar="URL", help="Ask this broker: mqtt:// or mqtts://; its password is in JOURDAIN_PASSWORD.")
 @click.option("--user", help="Name at the broker.")
 @click.option("--ca-file", type=click.Path(path_type=Path), help="The authority that signed the broker's certificate.")
@@ -56,7 +57,7 @@ def doctor(as_json: bool, **asked: object) -> None:
 
 def look(asked: Asked) -> list[Check]:
     """All checks, in the order in which a person would repair things."""
-    parts = {"python": _machine, "boards": _files, "usb": _line, "broker": _brokers}
+    parts = {"python": _machine, "boards": _files, "usb": _line, "board": _boards, "broker": _brokers}
     return [check for name, part in parts.items() for check in _guarded(name, part(asked))]
 
 
@@ -92,22 +93,41 @@ def _files(asked: Asked) -> Iterator[Check]:
 def _line(asked: Asked) -> Iterator[Check]:
     from tools.doctor import access, usb  # noqa: PLC0415
 
-    ports: list[str] = []
-    if (asked.root / "sys").is_dir():
+    if (asked.root / "sys/bus/usb").is_dir():
         found = usb.devices(asked.root)
-        ports = [port for device in found for port in device.ports]
         yield usb.check_ports(found)
         yield usb.check_driver(found, asked.root)
-    elif sys.platform != "linux":
-        from tools.flash.connect import usb_ports  # noqa: PLC0415
-
-        ports = usb_ports()
-        yield usb.check_named(ports)
-    if asked.port and asked.port != "auto":
-        ports = [asked.port]
-    files = [port for port in ports if port.startswith("/")]
+    else:
+        yield usb.check_named(_ports(asked))
+    files = [port for port in _ports(asked) if port.startswith("/")]
     yield access.check_permission(files, asked.root)
     yield access.check_holder(files, asked.root)
+
+
+def _ports(asked: Asked) -> list[str]:
+    """The port that was named, else every board's on USB. HostError no_device, ambiguous."""
+    from tools.doctor import usb  # noqa: PLC0415
+    from tools.flash.ports import candidates, resolve  # noqa: PLC0415
+
+    if asked.port and asked.port != "auto":
+        return [resolve(asked.port)]
+    if (asked.root / "sys/bus/usb").is_dir():
+        return [port for device in usb.devices(asked.root) for port in device.ports]
+    return [each.device for each in candidates()]
+
+
+def _boards(asked: Asked) -> Iterator[Check]:
+    from tools.doctor import access, board, fleet  # noqa: PLC0415
+
+    _check, inventory = fleet.check_boards(asked.inventory)
+    names = {entry.uid: name for name, entry in inventory.boards.items() if entry.uid} if inventory else {}
+    for port in _ports(asked):
+        file = [port] if port.startswith("/") else []
+        shut = access.check_permission(file, asked.root), access.check_holder(file, asked.root)
+        if any(check.state == FAIL for check in shut):
+            yield Check("board", SKIP, _("{port} cannot be opened").format(port=port))
+        else:
+            yield board.check(str(asked.root / port[1:]) if file else port, names)
 
 
 def _brokers(asked: Asked) -> Iterator[Check]:

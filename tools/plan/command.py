@@ -8,6 +8,7 @@ import click
 from firmware.node import energy
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
+from tools import completion
 from tools.fleet import find_board
 from tools.i18n import _
 from tools.plan import battery as planner
@@ -21,7 +22,7 @@ def plan() -> None:
 
 
 @plan.command(help="Say how long the battery of each board will last, in each way of sleeping that it could have.")
-@click.argument("boards", nargs=-1)
+@click.argument("boards", nargs=-1, shell_complete=completion.boards)
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @click.option("--capacity", type=click.IntRange(10, 1_000_000), metavar="MAH", help="Another battery than the entry's, mAh.")
 @click.option("--chemistry", type=click.Choice(sorted(energy.CHEMISTRIES)), help="Its cells.")

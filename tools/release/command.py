@@ -12,6 +12,7 @@ from firmware.node import RELEASE, VERSION
 from gateway import bundle
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
+from tools import completion
 from tools.fleet import find_board
 from tools.i18n import _, n_
 from tools.release import keys, make
@@ -45,7 +46,7 @@ def key(path: Path, as_json: bool) -> None:
 
 
 @release.command(help="Build and sign the releases of boards, one bundle for each kind; without names, of the whole fleet.")
-@click.argument("boards", nargs=-1)
+@click.argument("boards", nargs=-1, shell_complete=completion.boards)
 @click.option("--type", "types", multiple=True, help="Only boards of this type (pico, esp32, ...); can be repeated.")
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @_key_option
