@@ -23,6 +23,22 @@ RADIO_PINS = ("sck", "mosi", "miso", "cs", "busy", "reset", "dio1")
 
 
 @dataclass(frozen=True)
+class MicroPython:
+    """How MicroPython comes onto a board. image: its name on the download site. family: the number by which an image says which
+    chip it is for, in the header of an ESP32's and in each block of a UF2.
+
+    offset: address in an ESP32's flash at which the image begins. drive: the Board-ID that a Pico shows in BOOTSEL mode;
+    flash_bytes: the size of its flash.
+    """
+
+    image: str
+    family: int
+    offset: int = 0
+    drive: str = ""
+    flash_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class BoardType:
     """A board that one can buy. `gpio` are the pins that a person may wire; wiring is the usual one of each bus.
 
@@ -34,6 +50,7 @@ class BoardType:
     platform: str
     chip: str
     uid_bytes: int
+    micropython: MicroPython
     gpio: frozenset[int]
     input_only: frozenset[int]
     led: int | None
@@ -163,6 +180,7 @@ def _board(name: str, raw: dict[str, Any]) -> BoardType:
         platform=raw["platform"],
         chip=raw["chip"],
         uid_bytes=raw["uid_bytes"],
+        micropython=MicroPython(**raw["micropython"]),
         gpio=numbers(raw["gpio"]),
         input_only=numbers(raw.get("input_only", "")),
         led=raw.get("led"),

@@ -16,7 +16,7 @@ import sys
 
 import micropython as real_micropython
 
-SOFT, SOFT_RAW, HARD = 42, 43, 44
+SOFT, SOFT_RAW, HARD, LOADER = 42, 43, 44, 45
 WINDOW = 128
 CLOSES = "micropython.kbd_intr(-1)"  # what begins with it is closed before anybody hits a key
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
@@ -197,6 +197,10 @@ class Machine:
     def reset():
         real_sys.exit(HARD)
 
+    @staticmethod
+    def bootloader():
+        real_sys.exit(LOADER)
+
 
 def read():
     """One byte of the line; a Ctrl-C is one too."""
@@ -226,7 +230,7 @@ def execute(code, names):
             state.write(b"CR" if CLOSES in code else b"R")
             exec(compile(code, "<stdin>", "exec"), names)
         except SystemExit as error:
-            if error.args == (HARD,):
+            if error.args in ((HARD,), (LOADER,)):
                 raise
             said = None
         except BaseException as error:

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from mp import micropython  # noqa: E402
 
-SOFT, SOFT_RAW, HARD = 42, 43, 44
+SOFT, SOFT_RAW, HARD, LOADER = 42, 43, 44, 45
 
 
 class PtyBoard:
@@ -25,11 +25,12 @@ class PtyBoard:
 
     `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
     distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit.
+    `in_loader`: called when machine.bootloader() has taken the board off its port.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
                  version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False,
-                 dog_s=8.0):  # fmt: skip
+                 dog_s=8.0, in_loader=None):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
@@ -42,6 +43,7 @@ class PtyBoard:
         self.received = 0
         self.resets = 0
         self.ended = None
+        self._in_loader = in_loader
         self._closing = self._running = self._closed = False
         self._starting = threading.Lock()
 
@@ -106,6 +108,9 @@ class PtyBoard:
             code = self.process.wait()
             if code not in (SOFT, SOFT_RAW, HARD) and not bitten:
                 self.ended = code
+                if code == LOADER:
+                    self.pull()
+                    self._in_loader()
                 return
             self.resets += 1
             if bitten or code == HARD:

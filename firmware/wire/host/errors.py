@@ -24,5 +24,5 @@ HOST_ERRORS = (
     "bad_release", "device_fault", "missing_tool", "compile", "unexpected", "restored", "no_controller", "never_heard",
     "unknown_command", "no_store", "excess_keys", "no_clock",
     "file_exists", "bad_backup", "bad_passphrase", "bad_certificate", "no_windows",
-    "disk_readonly", "newer_store", "bad_record", "repl_closed",
+    "disk_readonly", "newer_store", "bad_record", "repl_closed", "no_image", "bad_image", "bad_bundle",
 )  # fmt: skip

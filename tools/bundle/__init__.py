@@ -1,0 +1,1 @@
+"""One file with all that flashing needs, for places without a network."""
