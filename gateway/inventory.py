@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from gateway import inventory_checks, inventory_entries, inventory_rules, yamlfile
 from gateway.errors import HostError
+from gateway.inventory_lorawan import Lorawan
 from gateway.place import Position, distance_m, metres
 from gateway.presets import Presets, RadioModule, presets
 from gateway.yamlfile import Fault, Node
@@ -22,6 +23,7 @@ __all__ = [
     "Gateway",
     "Inventory",
     "InventoryError",
+    "Lorawan",
     "Plan",
     "Position",
     "Power",
@@ -48,11 +50,12 @@ class InventoryError(HostError):
 
 @dataclass(frozen=True)
 class Site:
-    """A town."""
+    """A town. `contact`: what a finder reads on a label, or empty."""
 
     name: str
     title: str
     plan: str | None
+    contact: str
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class Board:
     battery: Mapping[str, int] | None
     power: Power
     led: int | None
+    lorawan: Lorawan | None
 
     @property
     def kid(self) -> str | None:
@@ -241,7 +245,7 @@ def _entries(report: inventory_checks.Report, section: str) -> dict[str, Any]:
 
 def _resolve(path: Path, fleet: inventory_checks.Fleet, lines: Mapping[str, int]) -> Inventory:
     plans = {key: Plan(name=key, **entry.model_dump()) for key, entry in fleet.plans.items()}
-    sites = {key: Site(key, entry.title or key, entry.plan) for key, entry in fleet.sites.items()}
+    sites = {key: Site(key, entry.title or key, entry.plan, entry.contact) for key, entry in fleet.sites.items()}
     gateways = {
         key: Gateway(key, fleet.site(entry), entry.title or key, entry.position, entry.role)
         for key, entry in fleet.gateways.items()
@@ -285,4 +289,5 @@ def _board(fleet: inventory_checks.Fleet, plans: dict[str, Plan], name: str, ent
         battery=fleet.battery(entry),
         power=Power(**entry.power.model_dump()),
         led=entry.led if entry.led is not None else kind.led,
+        lorawan=Lorawan(**entry.lorawan.model_dump()) if entry.lorawan else None,
     )

@@ -56,7 +56,8 @@ class Report:
 
     def add_pydantic(self, section: str, key: str, model: type[BaseModel], error: ValidationError) -> None:
         """The faults that pydantic found in an entry, in our words; the keys that they are in count as broken."""
-        found = error.errors(include_url=False)
+        # An unknown key first: the one that was meant is then not missing besides.
+        found = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
         for fault in found:
             loc: Loc = (section, key, *fault["loc"])
             kind = fault["type"]

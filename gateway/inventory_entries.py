@@ -26,6 +26,7 @@ SENTENCES = {
     "latitude": "latitude {value} is not within -90 to 90",
     "longitude": "longitude {value} is not within -180 to 180",
     "hex": 'must be {digits} hexadecimal digits, such as "{example}"',
+    "token": "must be 1 to {limit} letters and digits",
 }
 
 
@@ -53,9 +54,16 @@ def _hex(digits: tuple[int, ...], example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z]{1,40}", text):
+        raise _refuse("token", limit=40)
+    return text.upper()
+
+
 Place = Annotated[Position, BeforeValidator(_position)]
 Kid = Annotated[str, _hex((4, 8), "0001")]
 Uid = Annotated[str, _hex((12, 16), "e6614103e7452b2f")]
+Eui = Annotated[str, _hex((16,), "70b3d57ed0000001")]
 Pin = Annotated[int, Field(ge=0, le=99)]
 
 
@@ -66,10 +74,11 @@ class Entry(BaseModel):
 
 
 class Site(Entry):
-    """A town. `plan` is the radio plan of its boards."""
+    """A town. `plan` is the radio plan of its boards, `contact` what a finder reads on a label: a telephone number."""
 
     title: str = ""
     plan: str | None = None
+    contact: str = ""
 
 
 class Plan(Entry):
@@ -156,6 +165,15 @@ class Sensor(_OneWord):
     rom: Annotated[str, _hex((16,), "28ff641e8316034a")] | None = None
 
 
+class Lorawan(Entry):
+    """What a LoRaWAN network knows a board by. `profile`: the vendor's id and the profile's, each four digits."""
+
+    dev_eui: Eui
+    join_eui: Eui
+    profile: Annotated[str, _hex((8,), "00010002")]
+    owner: Annotated[str, AfterValidator(_token)] | None = None
+
+
 def _no_battery(raw: object) -> object:
     return None if raw is False else raw
 
@@ -182,6 +200,7 @@ class Board(Entry):
     battery: Annotated[Battery | None, BeforeValidator(_no_battery)] = None
     power: Power = Power()
     led: Pin | None = None
+    lorawan: Lorawan | None = None
 
     @model_validator(mode="before")
     @classmethod

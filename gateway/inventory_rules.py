@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from firmware.radio import airtime, plan
-from gateway import inventory_power, pins
+from gateway import inventory_lorawan, inventory_power, pins
 from gateway.inventory_checks import Fleet, Loc, Report
 from gateway.inventory_entries import Board, Sensor
 from gateway.place import distance_m
@@ -231,7 +231,13 @@ def _place(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
                    km=NEAR_M // 1000)  # fmt: skip
 
 
-RULES: tuple[Callable[[Fleet, Report], None], ...] = (_references, _once, _bridges, _law)
+RULES: tuple[Callable[[Fleet, Report], None], ...] = (
+    _references,
+    _once,
+    inventory_lorawan.once,
+    _bridges,
+    _law,
+)
 BOARD_RULES: tuple[Callable[[Fleet, Report, Loc, Board], None], ...] = (
     _kind,
     _identity,
