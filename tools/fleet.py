@@ -5,11 +5,12 @@ from difflib import get_close_matches
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
 from tools.i18n import _
+from tools.label.code import scanned
 
 
 def find_board(inv: Inventory, name: str) -> Board:
-    """The board of that name. Raises HostError (unknown_board) with the nearest names."""
-    found = inv.boards.get(name)
+    """The board of that name, or of the label that was scanned. Raises HostError (unknown_board) with the nearest names."""
+    found = inv.boards.get(name) or scanned(inv, name)
     if found is not None:
         return found
     near = get_close_matches(name, list(inv.boards), n=3, cutoff=0.5)
