@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gateway.inventory import Board, Inventory, load
+from tools import completion
 from tools.fleet import find_board
 from tools.i18n import _, n_
 from tools.label import grid, png, svg
@@ -25,8 +26,11 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[flo
     return size
 
 
-@click.command(help="Make labels: a QR code and the words that a person reads. TR005 where the board has a LoRaWAN identity.")
-@click.argument("boards", nargs=-1)
+@click.command(
+    help="Make labels: a QR code and the words that a person reads. TR005 where the board has a LoRaWAN identity.",
+    epilog=_("Examples: `jourdain label bin-quai`, `jourdain label --all --sheet labels.html --start 5`."),
+)
+@click.argument("boards", nargs=-1, shell_complete=completion.boards)
 @click.option("--all", "everything", is_flag=True, help="Every board of the fleet.")
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for a file each [default: labels, without --sheet].")
 @click.option("--format", "form", type=click.Choice(("svg", "png")), default="svg", help="Of the files: to scale, or in dots.")
