@@ -136,7 +136,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("JOURDAIN_DEBUG"):
             raise
-        return errors.report(_unexpected(error), as_json="--json" in arguments)
+        return errors.report(errors.unexpected(error), as_json="--json" in arguments)
 
 
 def _code(ended: SystemExit) -> int:
@@ -148,21 +148,10 @@ def _not_installed(error: ModuleNotFoundError, arguments: Sequence[str]) -> Host
     library = (error.name or "").partition(".")[0]
     name = next((word for word in arguments if word in COMMANDS), "")
     if library in ("tools", "gateway", "firmware", "") or not name:
-        return _unexpected(error)
+        return errors.unexpected(error)
     what = _("`jourdain {command}` needs {library}, which is not installed").format(command=name, library=library)
     hint = f"{sys.executable} -m pip install 'jourdain[{COMMANDS[name].extra}]'"
     return HostError("missing_tool", what, sys.prefix, hint)
-
-
-def _unexpected(error: Exception) -> HostError:
-    """An error of ours, not of the user's: the last line of our own code that it came through."""
-    import traceback  # noqa: PLC0415 - only where something is wrong
-
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if not frame.filename.startswith("<") and "site-packages" not in frame.filename]
-    where = f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""
-    what = f"{type(error).__name__}: {error}"
-    return HostError("unexpected", what, where, _("please report this; JOURDAIN_DEBUG=1 shows where it comes from"))
 
 
 def _hush() -> int:

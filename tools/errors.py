@@ -34,10 +34,12 @@ EXIT = {
     "no_port": 4,
     "ambiguous": 5,
     "mismatch": 6,
+    "unconfirmed": USAGE,
     "port_busy": 7,
     "repl_closed": 7,
     "transfer": 8,
     "timeout": 8,
+    "partial": 9,
     "device_fault": 10,
     "broker_refused": 11,
     "bad_certificate": 11,
@@ -92,6 +94,17 @@ def document(error: HostError) -> str:
             for fault in faults
         ]
     return json.dumps(found, ensure_ascii=False)
+
+
+def unexpected(error: Exception) -> HostError:
+    """An error of ours, not of the user's: the last line of our own code that it came through."""
+    import traceback  # noqa: PLC0415 - only where something is wrong
+
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if not frame.filename.startswith("<") and "site-packages" not in frame.filename]
+    where = f"{ours[-1].filename}:{ours[-1].lineno}" if ours else ""
+    what = f"{type(error).__name__}: {error}"
+    return HostError("unexpected", what, where, _("please report this; JOURDAIN_DEBUG=1 shows where it comes from"))
 
 
 def report(error: HostError, *, as_json: bool) -> int:

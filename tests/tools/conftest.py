@@ -10,7 +10,7 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flashing import UID, usb
+from flashing import BARE, UID, usb
 from pty_board import PtyBoard
 
 from gateway import inventory
@@ -39,7 +39,7 @@ def flash(secrets, capsys):
 
     def run(name, port, *options):
         words = ["flash", name, "--port", str(port), "--inventory", str(ROOT / "boards.yaml"), "--secrets", str(secrets)]
-        code = cli.run([*words, *options])
+        code = cli.run([*words, *BARE, *options])
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -68,7 +68,7 @@ def flashed(tmp_path_factory):
     secrets.chmod(0o600)
     with PtyBoard(folder, UID) as board:
         where = ["--port", board.port, "--inventory", str(fleet.path), "--secrets", str(secrets)]
-        assert cli.run(["flash", "bin-capitainerie", *where, "-q"]) == 0
+        assert cli.run(["flash", "bin-capitainerie", *where, *BARE, "-q"]) == 0
     return folder
 
 

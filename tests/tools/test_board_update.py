@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flashing import ROOT, UID, three_lines
+from flashing import BARE, ROOT, UID, three_lines
 from pty_board import PtyBoard
 
 from firmware.node.manifest import kind_of
@@ -38,7 +38,7 @@ def workshop(tmp_path_factory, town):
     secrets.chmod(0o600)
     keys.make(folder / "release.key", WORDS)
     with PtyBoard(folder, UID) as board:
-        words = ["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(secrets), "-q"]
+        words = ["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(secrets), "-q", *BARE]
         assert cli.run([*words, "--trust", str(folder / "release.pub")]) == 0
     return folder
 
@@ -133,7 +133,7 @@ def test_cut_gone_on_with_and_flashed_again(image, workshop, bring, release, tri
 
     with PtyBoard(image, UID) as board:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tools.flash.command.Steps.doing", lambda self, text: pulled(*map(int, text.split()[0:3:2])))
+            patch.setattr("tools.flash.progress.Steps.doing", lambda self, text: pulled(*map(int, text.split()[0:3:2])))
             code, _out, err = bring(board.port, path)
         assert (code, "pulled" in err) == (8, True), err
     assert on_board(image, "/b/signature.new") == found.parts[1]
@@ -160,7 +160,8 @@ def test_cut_gone_on_with_and_flashed_again(image, workshop, bring, release, tri
         assert on_board(image, f"/b/{entry.path}") == data, entry.path
     assert on_board(image, "/b/incoming") is on_board(image, "/b/part") is on_board(image, "/b/manifest.new") is None
     with PtyBoard(image, UID) as board:
-        assert cli.run(["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(workshop / "secrets.json"), "-q"]) == 0
+        words = ["flash", NAME, "--port", board.port, *FLEET, "--secrets", str(workshop / "secrets.json"), "-q"]
+        assert cli.run([*words, *BARE]) == 0
         status = tried(board.port, "a")
         assert (status["slot"], status["trial"], status["strikes"]) == ("a", False, 0)
 

@@ -146,7 +146,7 @@ def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, 
     secrets.chmod(0o600)
     words = ["bin-capitainerie", "--port", "/dev/null", "--secrets", str(secrets), "--inventory", str(ROOT / "boards.yaml")]
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "mpremote.transport", None)
+    monkeypatch.setitem(sys.modules, "mpremote", None)
     assert cli.run(["flash", *words]) == 12
     assert "needs mpremote" in capsys.readouterr().err
     monkeypatch.setattr(build.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))

@@ -190,7 +190,7 @@ def test_a_chip_that_boards_yaml_does_not_know_yet(town, tmp_path):
     with pytest.raises(HostError) as caught:
         identify.compare(unknown, unknown.boards["bin-capitainerie"], found)
     assert caught.value.name == "mismatch"
-    assert caught.value.hint == f'if it is this one, write there: uid: "{UID}"'
+    assert caught.value.hint == f'if it is this one: --adopt, or write there: uid: "{UID}"'
     line = int(caught.value.where.rpartition(":")[2])
     assert text.splitlines()[line - 1] == "  bin-capitainerie:"
     identify.compare(town, town.boards["bin-capitainerie"], found)

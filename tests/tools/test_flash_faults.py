@@ -105,7 +105,7 @@ def test_a_program_that_does_not_say_hello(tmp_path, flash, monkeypatch, main, e
         connection.write("/main.py", main.encode())
 
     monkeypatch.setattr(write, "copy", spoilt)
-    monkeypatch.setattr("tools.flash.command.HELLO_S", 1.0)
+    monkeypatch.setattr("tools.flash.deploy.HELLO_S", 1.0)
     with PtyBoard(tmp_path, UID) as board:
         ended, out, err = flash("bin-capitainerie", board.port)
     assert (ended, out) == (code, "")
@@ -127,6 +127,7 @@ def test_a_board_that_says_it_cannot_work(tmp_path, flash, monkeypatch):
     assert three_lines(err, "device_fault")
 
 
+@pytest.mark.produces("unconfirmed")
 @pytest.mark.share("flash")
 def test_a_board_that_is_something_else_is_not_overwritten_unasked(tmp_path, flash):
     with PtyBoard(tmp_path, UID) as board:

@@ -15,7 +15,7 @@ from tools.diag.board_view import View
 from tools.diag.selftest import judge
 from tools.diag.service import Service
 from tools.diag.update import send
-from tools.flash.command import Steps
+from tools.flash.progress import Steps
 from tools.i18n import _
 
 __all__ = ["board"]

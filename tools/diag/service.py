@@ -67,6 +67,11 @@ class Talk:
         body = bytes(dumps_link([*items, bytes(MAC_LEN)])[:-MAC_LEN])
         return body + bytes(request_mac(self.key, self.nonce, body))
 
+    @property
+    def pending(self) -> bytearray:
+        """The run of bytes that is not closed yet."""
+        return self._decoder.pending
+
     def feed(self, data: bytes) -> Iterator[Answer]:
         """The answers in the next bytes of the line; all else is handed to `overheard` as (proto, body)."""
         for proto, body in self._decoder.feed(data):
@@ -100,9 +105,11 @@ class Line(Protocol):
 class Port:
     """A serial port of this machine, held alone. HostError no_device or port_busy when it cannot be had."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, line: Any = None) -> None:
+        """`line`: the port where somebody has opened it already."""
         self.name = name
-        self._serial = opened(name, READ_S)
+        self._serial = line or opened(name)
+        self._serial.timeout = READ_S
 
     def write(self, data: bytes) -> None:
         """Write in the pieces that a board's ring holds."""
@@ -178,6 +185,16 @@ class Service:
                 what = _("the board does not accept this key: {detail}").format(detail=answer.value)
                 raise HostError("bad_keys", what, self._line.name, _("take the secrets.json that it was flashed with"))
         return self._value(op, answer)
+
+    def listen(self, timeout_s: float) -> None:
+        """Hear what the board says by itself, for at most so long: it goes to `overheard`."""
+        for _answer in self._talk.feed(self._line.read(timeout_s)):
+            pass  # to nobody's question any more
+
+    @property
+    def pending(self) -> bytes:
+        """What the board has said since the last frame or line."""
+        return bytes(self._talk.pending)
 
     def _value(self, op: str, answer: Answer) -> Any:
         if answer.status == 0:

@@ -1,12 +1,10 @@
-"""A board at a serial port: its raw REPL, by mpremote as a library, and what it says once its own program runs."""
+"""A board at a serial port: its raw REPL, by mpremote as a library."""
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
-from firmware.wire import hdlc, link
-from firmware.wire.errors import WireError
 from gateway.errors import HostError
 from tools.diag.service import Port, Service
 from tools.flash.ports import opened
@@ -21,10 +19,6 @@ STOP = b"\r\x03\x02"
 PROMPT = b">>> "
 # How long a script may be silent, and how long a read of the line waits before the clock is looked at.
 WORK_S, READ_S = 30.0, 0.1
-# A board that has said why it cannot work is not waited for much longer.
-GRACE_S = 1.5
-# Errors of a board after which it sends nothing, or nothing of use.
-FATAL = ("config", "identity", "state_lost", "counter", "store", "exception")
 # Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
 CHUNK = 512
 # A tool that says nothing for so long is dead: what it left alone starts its own program again.
@@ -48,15 +42,6 @@ if _armed():
     _dog = machine.WDT(timeout=8000)
     _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=_feed)
 """
-
-
-class Hello(NamedTuple):
-    """Message [6]: who the board is, and the log lines that came before it."""
-
-    firmware: str
-    uid: str
-    caps: list[str]
-    log: list[str]
 
 
 def what_is_there(port: str) -> str:
@@ -153,23 +138,9 @@ class Connection:
             self._transport.serial.write(b"\x04")
             self._transport.serial.timeout = READ_S
 
-    def hello(self, timeout_s: float) -> Hello:
-        """Wait for the board's hello. HostError: device_fault with what the board says of itself, or timeout."""
-        decoder = hdlc.Decoder()
-        log: list[str] = []
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            with self._faults():
-                data: bytes = self._transport.serial.read(max(1, self._transport.serial.in_waiting))
-            for proto, body in decoder.feed(data):
-                message = _message(proto, body)
-                if message is not None:
-                    return Hello(*message, log)
-                if proto in (hdlc.PROTO_LOG, hdlc.PROTO_LOG_TEXT):
-                    log += _lines(body)
-            if _errors(log + _lines(decoder.pending)):
-                deadline = min(deadline, time.monotonic() + GRACE_S)
-        raise _silent(self.port, log + _lines(decoder.pending), timeout_s)
+    def line(self) -> Port:
+        """The same open port, for the program that `restart` has started."""
+        return Port(self.port, self._transport.serial)
 
     def close(self) -> None:
         """Let go of the port."""
@@ -189,39 +160,6 @@ class Connection:
         except (TransportError, OSError) as error:
             what = _("the connection broke: {error}").format(error=error)
             raise HostError("transfer", what, self.port, _("check the cable and run the command again")) from None
-
-
-def _message(proto: int, body: bytes) -> tuple[str, str, list[str]] | None:
-    """(firmware, uid, caps) of a hello, None of anything else."""
-    if proto != hdlc.PROTO_MESSAGE:
-        return None
-    try:
-        message = link.parse(body)
-    except WireError:
-        return None
-    if message[0] != link.HELLO or len(message) < 4:
-        return None
-    return str(message[1]), str(message[2]), [str(cap) for cap in message[3]]
-
-
-def _lines(raw: bytes | bytearray) -> list[str]:
-    return [line for line in bytes(raw).decode("utf-8", "replace").splitlines() if line.strip()]
-
-
-def _errors(log: Sequence[str]) -> list[str]:
-    """What keeps the board from working: its own fatal errors, else the last line of a traceback."""
-    named = [line for line in log if line.startswith("error ") and line.split()[1] in FATAL]
-    return named or [line for line in log if not line.startswith(" ") and "Error: " in line]
-
-
-def _silent(port: str, log: list[str], timeout_s: float) -> HostError:
-    errors = _errors(log)
-    if errors:
-        what = _("the board says: {error}").format(error=errors[0])
-        return HostError("device_fault", what, port, _("look at boards.yaml and flash again"))
-    what = _("the board sent no hello within {seconds} s").format(seconds=round(timeout_s))
-    said = "; ".join(log[-3:])
-    return HostError("timeout", what, f"{port}: {said}" if said else port, _("press its reset and run the command again"))
 
 
 def _judge(port: str, there: str) -> None:

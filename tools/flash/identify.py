@@ -116,9 +116,14 @@ def _compare_uid(inv: Inventory, board: Board, found: Found) -> None:
         hint = _("flash {other}, or give each its own uid in boards.yaml").format(other=other)
         raise HostError("mismatch", what, inv.where(other), hint)
     if board.uid is None:
-        what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
-        hint = _('if it is this one, write there: uid: "{uid}"').format(uid=found.uid)
-        raise HostError("mismatch", what, where, hint)
+        raise unknown_chip(inv, board, found.uid)
     what = _("this chip is {found}, {board} is {wanted}").format(found=found.uid, board=board.name, wanted=board.uid)
     hint = _('plug in the right board; if this one replaces it, write there: uid: "{uid}"').format(uid=found.uid)
     raise HostError("mismatch", what, where, hint)
+
+
+def unknown_chip(inv: Inventory, board: Board, uid: str) -> HostError:
+    """A chip at an entry that has none yet."""
+    what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
+    hint = _('if it is this one: --adopt, or write there: uid: "{uid}"').format(uid=uid)
+    return HostError("mismatch", what, inv.where(board.name), hint)

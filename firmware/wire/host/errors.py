@@ -25,4 +25,5 @@ HOST_ERRORS = (
     "unknown_command", "no_store", "excess_keys", "no_clock",
     "file_exists", "bad_backup", "bad_passphrase", "bad_certificate", "no_windows",
     "disk_readonly", "newer_store", "bad_record", "repl_closed", "no_image", "bad_image", "bad_bundle",
+    "partial", "unconfirmed",
 )  # fmt: skip

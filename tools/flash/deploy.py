@@ -1,0 +1,174 @@
+"""One board, from what is plugged in to its first uplink: every step a function, in the order of `way`."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from gateway.errors import HostError
+from tools import errors
+from tools.flash import connect, identify, provision, write
+from tools.flash.checks import close_again, compare_status, first_uplink, greet, judge_hello, self_test, update
+from tools.flash.config import CONFIG, board_files
+from tools.flash.job import ALREADY_SO, APPLIED, CONSOLE, FAILED, REPL, Halt, Item, Job
+from tools.i18n import _, n_
+
+HELLO_S = 20.0
+BLOCK = 4096  # bytes: what a file costs at least
+OWN = ("secret.json", "trust")
+
+_building = threading.Lock()  # twenty boards of one kind are compiled once
+
+
+def way(job: Job) -> Iterator[Callable[[Job], None]]:
+    """The steps of a board in their order. What is found on the way decides how it goes on."""
+    yield build
+    yield look
+    if job.there == CONSOLE:
+        yield greet
+    if job.there == CONSOLE and (job.how.release or job.how.dry_run):
+        yield compare_status
+        yield update
+    else:
+        yield enter
+        yield recognise
+        yield plan
+        yield copy
+        yield restart
+    if not job.how.dry_run:
+        yield self_test
+        yield first_uplink
+        yield close_again
+
+
+def deploy(job: Job) -> None:
+    """Go the way of one board. A fault is `job.error`; only a library that is missing, for every board, is raised."""
+    began = time.monotonic()
+    name = ""
+    try:
+        for step in way(job):
+            job.how.halt()
+            name = step.__name__
+            step(job)
+    except HostError as error:
+        _failed(job, name, error)
+    except Halt:
+        job.halted = True
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        _failed(job, name, errors.unexpected(error))
+    finally:
+        job.leave()
+        job.seconds = time.monotonic() - began
+
+
+def _failed(job: Job, step: str, error: HostError) -> None:
+    job.error = error
+    job.items.append(Item(step, FAILED, f"{error.name}: {error.what}"))
+
+
+def build(job: Job) -> None:
+    """Every file that the board shall have."""
+    issued, entry = job.how.issued, job.entry
+    made_for = issued.get(entry.kid or "", {}).get("board")
+    if made_for and made_for != entry.name:
+        what = _("this key id was issued for {other}").format(other=made_for)
+        where = _("{path}, key id {kid}").format(path=job.how.secrets, kid=entry.kid)
+        raise HostError("bad_keys", what, where, _("a key id is never given to another board: make a new one"))
+    with _building:
+        job.files = board_files(job.how.inv, entry, {kid: made["secret"] for kid, made in issued.items()})
+    if job.how.trust is not None:
+        job.files["trust"] = job.how.trust
+    job.steps.done(_("built: {count} files, {size} bytes").format(count=len(job.files), size=sum(map(len, job.files.values()))))
+
+
+def look(job: Job) -> None:
+    """What is at the port: a REPL, or a program whose REPL is closed."""
+    if job.there:
+        return
+    assert job.port is not None
+    try:
+        job.connection = connect.Connection(job.port)
+        job.there = REPL
+    except HostError as error:
+        if error.name != "repl_closed":
+            raise
+        job.there = CONSOLE
+
+
+def enter(job: Job) -> None:
+    """The REPL; that of a board in production is opened with its key, until its next boot."""
+    if job.there == CONSOLE:
+        job.program.service.ask("open")
+        job.leave()
+    if job.connection is None:
+        assert job.port is not None
+        job.connection = connect.Connection(job.port)
+
+
+def recognise(job: Job) -> None:
+    """Chip, unique id, MicroPython: a board that is another one is refused."""
+    job.found = found = identify.ask(job.repl)
+    job.uid = found.uid
+    job.steps.done(_("found: {machine}, MicroPython {version}, {uid}").format(
+        machine=found.machine, version=found.micropython, uid=found.uid))  # fmt: skip
+    identify.compare(job.how.inv, job.entry, found)
+
+
+def plan(job: Job) -> None:
+    """What is to be written: the difference, and a counter where the key has none yet."""
+    found, entry = job.found, job.entry
+    assert found is not None
+    job.fresh_counter = provision.wanted(entry, found, job.how.issued)
+    job.todo = write.plan(job.files, write.hashes(job.repl, job.files))
+    if job.how.dry_run:
+        return
+    # New files lie beside the old ones for a while.
+    need = sum(-(-len(job.files[path]) // BLOCK) * BLOCK for path in job.todo.write)
+    if need > found.free:
+        what = _("the board has {free} bytes free, {need} are needed").format(free=found.free, need=need)
+        raise HostError("transfer", what, job.where, _("remove files of yours from the board"))
+    if found.board != entry.name and (found.board or found.main):
+        other = found.board or _("a program of its own (main.py)")
+        job.how.confirm(entry.name, _("The board holds {other}. Make it {board}?").format(other=other, board=entry.name))
+
+
+def copy(job: Job) -> None:
+    """Write the difference and read it back; the application in slot a is in force then."""
+    if job.how.dry_run:
+        return
+    assert job.found is not None
+    provision.make(job.repl, job.entry, job.found, job.how.secrets, fresh=job.fresh_counter)
+    if job.fresh_counter:
+        job.item("counter", True, _("counter of key id {kid}: made").format(kid=job.entry.kid))
+    if job.found.old:
+        job.steps.done(_("its configuration was one file, as the first boards had it: it gets two generations"))
+    if job.found.settings:
+        job.steps.done(_("the board keeps what commands and calibration changed on it"))
+    write.copy(job.repl, job.files, job.todo, lambda path: _copying(job, path))
+    job.repl.run(write.IN_FORCE)
+    _note_files(job)
+
+
+def _copying(job: Job, path: str) -> None:
+    job.how.halt()
+    job.steps.doing(path)
+
+
+def _note_files(job: Job) -> None:
+    todo = job.todo
+    changed = {*todo.write, *todo.remove}
+    parts = {"configuration": changed & set(CONFIG), "key": changed & set(OWN), "application": changed - {*CONFIG, *OWN}}
+    for name, paths in parts.items():
+        why = n_("{count} file", "{count} files", len(paths)).format(count=len(paths)) if paths else _("right already")
+        job.items.append(Item(name, APPLIED if paths else ALREADY_SO, why))
+    job.steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
+                      len(todo.write)).format(count=len(todo.write), same=len(todo.same)))  # fmt: skip
+
+
+def restart(job: Job) -> None:
+    """Start the board's own program and hear its hello."""
+    job.repl.restart()
+    if job.how.dry_run:
+        return
+    judge_hello(job, job.listen(job.repl.line()).wait_hello(HELLO_S))
