@@ -148,13 +148,17 @@ def _entry(line: bytes) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         raise ValueError("does not end")
     try:
-        entry = json.loads(line)
+        entry = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise ValueError("is not JSON") from None
     if not isinstance(entry, dict):
         raise ValueError("is no JSON object")
     _check(entry)
     return entry
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(word)  # NaN and its like: Python alone takes them for JSON
 
 
 def _check(entry: Mapping[str, Any]) -> None:

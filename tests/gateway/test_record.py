@@ -134,6 +134,7 @@ HOSTILE = [
     b'{"prev":7,"at":1,"who":"","board":"","result":""}\n',
     b'{"prev":"%s","at":"soon","who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":NaN,"who":"","board":"","result":""}\n' % record.START.encode(),
+    b'{"prev":"%s","at":1,"who":"","board":"","result":"","files":{"same":NaN}}\n' % record.START.encode(),
     b'{"prev":"%s","at":1e300,"who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":true,"who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":1,"who":[],"board":"","result":""}\n' % record.START.encode(),

@@ -52,15 +52,7 @@ class View:
             passed = all(check.passed for check in checks)
             self.document({"passed": passed, "checks": [check._asdict() for check in checks]})
             return
-        self.rows([
-            (
-                _("passed") if check.passed else _("FAILED"),
-                check.name,
-                check.error or f"{_span(check.value)} {check.unit}".strip(),
-                f"{check.limits[0]}..{check.limits[1] or ''}" if check.limits else "",
-            )
-            for check in checks
-        ])  # fmt: skip
+        self.rows([check_row(check._asdict()) for check in checks])
 
     @contextlib.contextmanager
     def live(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
@@ -86,6 +78,15 @@ class View:
         widths = [max(len(cell) for cell in column) for column in zip_longest(*rows, fillvalue="")]
         for row in rows:
             _write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+
+
+def check_row(check: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """A line of a self-test for people: passed or not, of what, the measured value or the error, the limits."""
+    limits = check.get("limits")
+    span = "..".join("" if limit is None else str(limit) for limit in limits) if isinstance(limits, list | tuple) else ""
+    word = _("passed") if check.get("passed") is True else _("FAILED")
+    said = check.get("error") or f"{_span(check.get('value'))} {check.get('unit') or ''}".strip()
+    return word, str(check.get("name", "-")), str(said), span
 
 
 def _print(rows: Sequence[tuple[str, ...]]) -> None:
