@@ -13,12 +13,13 @@ import json
 import os
 import select
 import sys
+import time
 
 import micropython as real_micropython
 
 SOFT, SOFT_RAW, HARD, LOADER = 42, 43, 44, 45
 WINDOW = 128
-CLOSES = "micropython.kbd_intr(-1)"  # what begins with it is closed before anybody hits a key
+CLOSES = b"micropython.kbd_intr(-1)"  # what begins with it is closed before anybody hits a key
 CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 
 with open(sys.argv[1]) as file:
@@ -139,14 +140,21 @@ class Timer:
 
     def __init__(self, id=-1, *, period, callback):
         self.period_ms, self.callback = period, callback
+        self.due = time.ticks_add(time.ticks_ms(), period)
         self.running.append(self)
 
     @classmethod
     def wait(cls, line):
-        """Serve timers until a byte can be read; they are all due together."""
-        while not line.poll(min([timer.period_ms for timer in cls.running] or [-1])):
-            for timer in cls.running:
-                timer.callback(timer)
+        """Serve timers until a byte can be read, and those that are due before it is."""
+        while True:
+            left_ms = -1
+            for timer in cls.running:  # there is one
+                if time.ticks_diff(timer.due, time.ticks_ms()) <= 0:
+                    timer.due = time.ticks_add(time.ticks_ms(), timer.period_ms)
+                    timer.callback(timer)
+                left_ms = max(0, time.ticks_diff(timer.due, time.ticks_ms()))
+            if line.poll(left_ms):
+                return
 
 
 class Words:
@@ -288,7 +296,7 @@ def raw_repl(names):
 
 
 def raw_run(code, names):
-    error = execute(code.decode(), names)
+    error = execute(code, names)
     write(CTRL_D)
     if error is None:
         real_sys.exit(SOFT_RAW)
@@ -316,7 +324,7 @@ def friendly_repl(names):
             real_sys.exit(SOFT)
         elif byte == b"\r":
             write(b"\r\n")
-            cooked(execute("".join(chr(byte) if byte < 128 else "?" for byte in line), names) or "")
+            cooked(execute(line, names) or "")
             write(b">>> ")
             line = b""
         elif byte >= b" ":
@@ -326,7 +334,7 @@ def friendly_repl(names):
 
 def main_py():
     try:
-        with open("/main.py") as file:
+        with open("/main.py", "rb") as file:
             code = file.read()
     except OSError:
         return
@@ -356,10 +364,10 @@ sys.modules["micropython"] = Micropython()
 sys.modules["onewire"] = Onewire
 flash = Flash(who["image"], who["blocks"])
 try:
-    lfs = os.VfsLfs2(flash)
+    lfs = os.VfsLfs2(flash, progsize=256)  # as a Pico has it
 except OSError:
-    os.VfsLfs2.mkfs(flash)
-    lfs = os.VfsLfs2(flash)
+    os.VfsLfs2.mkfs(flash, progsize=256)
+    lfs = os.VfsLfs2(flash, progsize=256)
 state = open("/dev/fd/{}".format(who["state"]), "wb")  # noqa: SIM115
 words = open(who["words"], "r+b")  # noqa: SIM115
 os.umount("/")

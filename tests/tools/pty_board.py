@@ -24,23 +24,24 @@ class PtyBoard:
     """A real MicroPython with a board's console on a pty.
 
     `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
-    distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit.
-    `in_loader`: called when machine.bootloader() has taken the board off its port.
+    distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit. `bytes_s`: the
+    line carries so many bytes a second each way, as a UART bridge does; None: as quick as USB. `in_loader`: called when
+    machine.bootloader() has taken the board off its port.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
                  version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False,
-                 dog_s=8.0, in_loader=None):  # fmt: skip
+                 dog_s=8.0, bytes_s=None, in_loader=None):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
         self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
                     "version": version, "mpy": mpy, "blocks": blocks, "uart": uart}  # fmt: skip
-        self.cut_after, self.deaf, self._dog_s = cut_after, deaf, dog_s
+        self.cut_after, self.deaf, self._dog_s, self._bytes_s = cut_after, deaf, dog_s, bytes_s
         self._words = self.image.with_suffix(".words")
         self._words.write_bytes(bytes(16))
         self.bites = 0
-        self.received = 0
+        self.received = self.sent = 0
         self.resets = 0
         self.ended = None
         self._in_loader = in_loader
@@ -53,18 +54,20 @@ class PtyBoard:
         tty.setraw(slave)
         self.port = os.ttyname(slave)
         self._stdin, self._into = os.pipe()
+        self._out_of, self._stdout = os.pipe()
         self._up = threading.Event()
         self.process = None
-        self._threads = [] if self.deaf else [threading.Thread(target=run, daemon=True) for run in (self._live, self._listen)]
+        runs = () if self.deaf else (self._live, self._listen, self._speak)
+        self._threads = [threading.Thread(target=run, daemon=True) for run in runs]
         for thread in self._threads:
             thread.start()
-            assert self._up.wait(20)
+        assert self.deaf or self._up.wait(20)
         return self
 
     def __exit__(self, *_):
         self.pull()
-        os.close(self._into)
-        os.close(self._stdin)
+        for end in (self._into, self._stdin, self._out_of, self._stdout):
+            os.close(end)
 
     def pull(self):
         """Pull the cable."""
@@ -90,7 +93,7 @@ class PtyBoard:
             if not self._closing:
                 self.process = subprocess.Popen(
                     [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), str(described)],
-                    stdin=self._stdin, stdout=self._master, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
+                    stdin=self._stdin, stdout=self._stdout, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
                 )  # fmt: skip
         os.close(say)
 
@@ -138,14 +141,36 @@ class PtyBoard:
                 self._closed = self._closed and self._running
                 self._up.set()
 
-    def _listen(self):
+    def _carried(self, end):
+        # What comes out of the line that begins at this descriptor, when it has come.
+        free_at = time.monotonic()
         while not self._closing:
             try:
-                if not select.select([self._master], [], [], 0.1)[0]:
-                    continue
-                data = os.read(self._master, 256)
+                if not select.select([end], [], [], 0)[0]:  # else the line goes on without a pause
+                    if not select.select([end], [], [], 0.1)[0]:
+                        continue
+                    free_at = max(free_at, time.monotonic())
+                data = os.read(end, 64 if self._bytes_s else 4096)
             except OSError:
                 return
+            if self._bytes_s:
+                free_at += len(data) / self._bytes_s
+                time.sleep(max(0.0, free_at - time.monotonic()))
+            yield data
+
+    def _speak(self):
+        for data in self._carried(self._out_of):
+            self.sent += len(data)
+            try:
+                while not select.select([], [self._master], [], 0.1)[1]:  # nobody listens
+                    if self._closing:
+                        return
+                os.write(self._master, data)
+            except OSError:
+                return
+
+    def _listen(self):
+        for data in self._carried(self._master):
             self.received += len(data)
             if self.cut_after is not None and self.received > self.cut_after:
                 self.pull()

@@ -34,16 +34,21 @@ def until(port, text, seconds=15):
     return said
 
 
-def test_a_tool_and_a_repl_are_left_in_peace(tmp_path):
+def install(board):
+    """Put a board's launcher and ladder beside an application that only lives, and start it."""
     files = {"main.py": (FIRMWARE / "main.py").read_bytes(), "a/app.py": APP, "a/modules": b">app\n"}
     files.update({f"{module}.mpy": bytecode(module) for module in LADDER})
+    connection = connect.Connection(board.port)
+    connection.run("import os\nos.mkdir('/a')")
+    for path, data in files.items():
+        connection.write(f"/{path}", data)
+    connection.restart()
+    connection.close()
+
+
+def test_a_tool_and_a_repl_are_left_in_peace(tmp_path):
     with PtyBoard(tmp_path, UID, dog_s=DOG_S) as board:
-        connection = connect.Connection(board.port)
-        connection.run("import os\nos.mkdir('/a')")
-        for path, data in files.items():
-            connection.write(f"/{path}", data)
-        connection.restart()
-        connection.close()
+        install(board)
         with serial.Serial(board.port, timeout=0.1) as port:
             until(port, b"up a")
         connection = connect.Connection(board.port)  # the program runs and has armed the watchdog
@@ -62,6 +67,36 @@ def test_a_tool_and_a_repl_are_left_in_peace(tmp_path):
             port.write(b"import machine; machine.Timer.running.clear()\r")  # as if there were no timer
             until(port, b"up a")
         assert board.bites == 1
+
+
+def test_a_board_that_a_dead_tool_left_in_its_repl_starts_its_program_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(connect, "ALONE_S", 2)
+    with PtyBoard(tmp_path, UID, dog_s=DOG_S) as board:
+        install(board)
+        connection = connect.Connection(board.port)
+        for _ in range(3):  # a tool at work, for longer than that
+            time.sleep(1)
+            assert connection.run("print(6 * 7)").strip() == "42"
+        assert board.bites == 0
+        # It dies in the midst of a script.
+        connection._transport.serial.write(b"\x05A\x01import os\nos.remo")
+        connection.close()
+        with serial.Serial(board.port, timeout=0.1) as port:
+            until(port, b"up a", 20)
+        assert board.bites == 1
+
+
+def test_a_program_of_somebody_else_that_armed_a_watchdog_is_not_bitten_while_a_tool_works(tmp_path):
+    with PtyBoard(tmp_path, UID, dog_s=DOG_S) as board:
+        connection = connect.Connection(board.port)
+        connection.write("/main.py", b"import machine, time\ndog = machine.WDT()\nwhile 1:\n dog.feed()\n time.sleep(0.1)\n")
+        connection.restart()
+        connection.close()
+        connection = connect.Connection(board.port)
+        time.sleep(DOG_S + 0.5)
+        assert connection.run("print(6 * 7)").strip() == "42"
+        assert board.bites == 0
+        connection.close()
 
 
 def test_a_board_that_is_not_ours_gets_no_watchdog(tmp_path):

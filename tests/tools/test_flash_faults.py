@@ -76,8 +76,8 @@ def test_a_board_without_room(tmp_path, flash):
 def test_a_board_that_keeps_something_else_is_found_out(tmp_path, monkeypatch):
     with PtyBoard(tmp_path, UID) as board:
         connection = connect.Connection(board.port)
-        whole = connection.write
-        monkeypatch.setattr(connection, "write", lambda path, data: whole(path, data[:-1]))
+        whole = write._pieces
+        monkeypatch.setattr(write, "_pieces", lambda files, paths: whole({path: files[path][:-1] for path in files}, paths))
         with pytest.raises(HostError) as caught:
             write.copy(connection, {"main.py": b"print(1)"}, write.Plan(["main.py"], [], []), lambda _: None)
         assert connection.run("import os\nprint(os.listdir('/'))").strip() == "['main.py.new']"

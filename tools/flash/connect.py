@@ -8,6 +8,7 @@ from typing import Any
 from gateway.errors import HostError
 from tools.diag.service import Port, Service
 from tools.flash.ports import opened
+from tools.flash.script import FIRST, deflated, literal, packed, source
 from tools.i18n import _
 
 # How long each attempt to enter the raw REPL waits for what a board says on the way.
@@ -19,28 +20,27 @@ STOP = b"\r\x03\x02"
 PROMPT = b">>> "
 # How long a script may be silent, and how long a read of the line waits before the clock is looked at.
 WORK_S, READ_S = 30.0, 0.1
-# Large enough for speed, small enough for the 64 kB heap of an ESP32: a chunk is sent as a literal of up to four times its size.
-CHUNK = 512
 # A tool that says nothing for so long is dead: what it left alone starts its own program again.
 ALONE_S = 60
 # A watchdog that the board's own program has armed goes on in the REPL, and no soft reset stops it.
 FEED = """
-import os, sys
 def _armed():
     try:
-        with open('/main.py') as f:
-            return 'ladder.mpy' in os.listdir('/') or any('WDT' in l for l in f)
+        return any('WDT' in line for line in open('/main.py'))
     except OSError:
-        return False
-def _feed(_):
+        pass
+def _feed(timer):
     global _left
     _left -= 1
     if _left > 0:
         _dog.feed()
-if _armed():
-    import machine
-    _dog = machine.WDT(timeout=8000)
-    _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=_feed)
+def _guard():
+    global _dog, _timer
+    if '_dog' not in globals() and _armed():
+        import machine
+        _dog = machine.WDT(timeout=8000)
+        _timer = machine.Timer(0 if sys.platform == 'esp32' else -1, period=1000, callback=_feed)
+_guard()
 """
 
 
@@ -91,10 +91,12 @@ class Connection:
 
     def __init__(self, port: str) -> None:
         self.port = port
+        self.deflate = False  # whether its MicroPython can inflate
+        self._known: set[str] = set()
         for answer_s in ANSWERS_S:
             self._transport = _transport(port)
             if self._enter(answer_s):
-                self.run(FEED)
+                self.deflate = self.run(FIRST + FEED).strip() == "1"
                 return
             self.close()
             _judge(port, what_is_there(port))
@@ -113,20 +115,27 @@ class Connection:
         self._transport.serial.timeout = WORK_S
         return True
 
-    def run(self, script: str) -> str:
-        """Run a script on the board and return what it printed."""
-        from mpremote.transport import TransportExecError  # noqa: PLC0415
+    def run(self, script: str, *, uses: tuple[str, ...] = (), data: bytes | None = None) -> str:
+        """Run a script on the board and return what it printed.
 
+        uses: scripts with functions that it needs, which are sent once a connection. data: what it finds as the stream `_data`.
+        """
+        code = source("".join(part for part in uses if part not in self._known) + script)
+        if self.deflate:
+            code = packed(code)
+        if data is not None:
+            code = b"_data=_inflate(%b)\n%b" % (literal(deflated(data) if self.deflate else data), code)
         with self._faults():
-            printed, error = self._transport.exec_raw(f"_left={ALONE_S}\n{script}", timeout=WORK_S)
-            if error:
-                raise TransportExecError(printed, error.decode("utf-8", "replace"))
+            printed, error = self._transport.exec_raw(b"_left=%d\n%b" % (ALONE_S, code), timeout=WORK_S)
+        if error:
+            last = (bytes(error).decode("utf-8", "replace").strip().splitlines() or ["?"])[-1]
+            raise HostError("transfer", _("the board says: {error}").format(error=last), self.port, _("run the command again"))
+        self._known.update(uses)
         return bytes(printed).decode("utf-8", "replace")
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file on the board; its folder is there."""
-        with self._faults():
-            self._transport.fs_writefile(path, data, chunk_size=CHUNK)
+        """Write a small file on the board; its folder is there."""
+        self.run(f"with open({path!r}, 'wb') as file:\n    file.write(_data.read())", data=data)
 
     def restart(self) -> None:
         """Leave the raw REPL and start the board's own program; nothing where that runs already."""
@@ -149,14 +158,10 @@ class Connection:
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
-        from mpremote.transport import TransportError, TransportExecError  # noqa: PLC0415
+        from mpremote.transport import TransportError  # noqa: PLC0415
 
         try:
             yield
-        except TransportExecError as error:
-            last = (error.error_output.strip().splitlines() or ["?"])[-1]
-            raise HostError("transfer", _("the board says: {error}").format(error=last), self.port,
-                            _("run the command again")) from None  # fmt: skip
         except (TransportError, OSError) as error:
             what = _("the connection broke: {error}").format(error=error)
             raise HostError("transfer", what, self.port, _("check the cable and run the command again")) from None

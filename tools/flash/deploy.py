@@ -146,7 +146,6 @@ def copy(job: Job) -> None:
     if job.found.settings:
         job.steps.done(_("the board keeps what commands and calibration changed on it"))
     write.copy(job.repl, job.files, job.todo, lambda path: _copying(job, path))
-    job.repl.run(write.IN_FORCE)
     _note_files(job)
 
 

@@ -12,9 +12,9 @@ from tools.i18n import _
 
 OLDEST = (1, 24)
 
-# Runs on the board. `board` is what an earlier flashing left there.
+# Runs on the board. `board` is what an earlier flashing left there. The order is that of Found.
 ASK = """
-import json, machine, os, sys
+import json, machine
 i = sys.implementation
 c, g = None, b''
 for p in ('/config.json', '/config-0', '/config-1'):
@@ -26,16 +26,15 @@ for p in ('/config.json', '/config-0', '/config-1'):
             c, g = json.loads(d), n
     except (OSError, ValueError):
         pass
+c = c if isinstance(c, dict) else {}
 v = os.statvfs('/')
 t = os.listdir('/')
 t += os.listdir('/state') if 'state' in t else []
-print(json.dumps({
-    'platform': sys.platform, 'machine': getattr(i, '_machine', ''), 'version': list(i.version[:3]),
-    'mpy': getattr(i, '_mpy', 0), 'uid': machine.unique_id().hex(), 'free': v[0] * v[3] if v[3] <= v[2] else 0,
-    'board': c.get('board') if isinstance(c, dict) else None, 'kid': c.get('kid') if isinstance(c, dict) else None,
-    'main': 'main.py' in t, 'counters': [n[8:] for n in t if n.startswith('counter-')], 'old': 'config.json' in t,
-    'settings': 'settings-0' in t or 'settings-1' in t,
-}))
+print(json.dumps([
+    sys.platform, getattr(i, '_machine', ''), list(i.version[:3]), getattr(i, '_mpy', 0), machine.unique_id().hex(),
+    v[0] * v[3] if v[3] <= v[2] else 0, c.get('board'), c.get('kid'), 'main.py' in t,
+    [n[8:] for n in t if n[:8] == 'counter-'], 'config.json' in t, 'settings-0' in t or 'settings-1' in t,
+]))
 """
 
 
@@ -74,8 +73,9 @@ def ask(connection: Connection) -> Found:
     """What the board says of itself. HostError (no_device) when that cannot be understood."""
     printed = connection.run(ASK)
     try:
-        said: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
-        return Found(**{**said, "version": tuple(said["version"]), "counters": tuple(said["counters"])})
+        said: list[Any] = json.loads(printed.strip().splitlines()[-1])
+        found = Found(*said)
+        return found._replace(version=tuple(found.version), counters=tuple(found.counters))
     except (ValueError, KeyError, TypeError, IndexError):
         what = _("the board does not say what it is: {said}").format(said=printed.strip()[-80:] or "-")
         raise HostError("no_device", what, connection.port, _("put MicroPython on it: a plain one, at least 1.24")) from None

@@ -3,9 +3,9 @@
 A cable pulled while files are copied leaves the board as it was.
 """
 
+import binascii
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gateway.errors import HostError
@@ -15,34 +15,87 @@ from tools.flash.connect import Connection
 from tools.i18n import _
 
 NEW = ".new"
+# Bytes of files that are sent at once, before deflating: what a board holds in its heap a few times over.
+PIECE_BYTES = 4096
+# Bytes of a SHA-256 by which files are compared. After writing all of it counts.
+SHORT = 4
 
-# Runs on the board: prints a JSON pair [path, sha256] for each file of the slot and for those at the top that are ours.
-LIST = """
-import hashlib, json, os
-def h(p):
-    s = hashlib.sha256()
-    with open('/' + p, 'rb') as f:
+# Run on the board. _names(top): the files of the slot and those at the top that are ours; _digest(names): one SHA-256 over their
+# paths and contents.
+HASH = f"""
+import hashlib
+def _sha(path):
+    found = hashlib.sha256()
+    with open('/' + path, 'rb') as file:
         while True:
-            b = f.read(512)
-            if not b:
-                break
-            s.update(b)
-    print(json.dumps([p, s.digest().hex()]))
-def w(p):
-    try:
-        found = list(os.ilistdir('/' + p))
-    except OSError:
-        return
-    for e in found:
-        n = p + '/' + e[0]
-        if e[1] & 0x4000:
-            w(n)
+            data = file.read(512)
+            if not data:
+                return found.digest()
+            found.update(data)
+def _below(path, names):
+    for entry in os.ilistdir('/' + path):
+        name = path + '/' + entry[0]
+        if entry[1] & 0x4000:
+            _below(name, names)
         else:
-            h(n)
-for e in os.ilistdir('/'):
-    if e[0] in TOP or e[0].endswith('.new') and not e[1] & 0x4000:
-        h(e[0])
-w(SLOT)
+            names.append(name)
+def _names(top):
+    names = []
+    for entry in os.ilistdir('/'):
+        if entry[0] in top or entry[0].endswith('{NEW}') and not entry[1] & 0x4000:
+            names.append(entry[0])
+        if entry[0] == '{SLOT}' and entry[1] & 0x4000:
+            _below('{SLOT}', names)
+    return sorted(names)
+def _digest(names):
+    found = hashlib.sha256()
+    for name in names:
+        found.update(name.encode() + _sha(name))
+    return found.digest().hex()
+"""
+# Prints the first bytes of a digest of all names, then those of each file's.
+LIST = f"""
+import binascii
+_found = _names(_top)
+_said = hashlib.sha256('\\n'.join(_found).encode()).digest()[:{SHORT}]
+print(binascii.b2a_base64(_said + b''.join([_sha(name)[:{SHORT}] for name in _found])).decode())
+"""
+# _put(): writes what comes in `_data`, pieces of files with a line "MODE SIZE PATH" each, beside the files that are in force.
+# _swap(digest, stale): where all of it reads back right, puts it in force and removes the stale. Slot a is in force then,
+# whichever an update had put in its place, and no strike counts against it. Prints the digest of what is there now.
+COPY = f"""
+def _put():
+    while True:
+        line = _data.readline().decode().split()
+        if not line:
+            return
+        size = int(line[1])
+        with open('/' + line[2] + '{NEW}', line[0]) as file:
+            while size:
+                data = _data.read(min(size, 512))
+                if not data:
+                    raise OSError(5)
+                file.write(data)
+                size -= len(data)
+        if line[0] == 'wb':
+            _new.append(line[2])
+def _swap(digest, stale):
+    if _digest([name + '{NEW}' for name in _new]) != digest:
+        return
+    for name in _new:
+        os.rename('/' + name + '{NEW}', '/' + name)
+    for name in stale:
+        os.remove('/' + name)
+    if hasattr(os, 'sync'):
+        os.sync()
+    if 'rungs.mpy' in os.listdir('/'):
+        import rungs
+        record = rungs.load('/')[0]
+        rungs.flashed(record)
+        if not rungs.save('/', record):
+            raise OSError(5)
+    _guard()
+    print(_digest(_names(_top)))
 """
 
 
@@ -54,77 +107,85 @@ class Plan(NamedTuple):
     remove: list[str]
 
 
-def hashes(connection: Connection, top: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the slot's files on the board, of those of `top` that are there, and of the first layout's configuration."""
-    script = f"TOP = {[*top, OLD_CONFIG]!r}\nSLOT = {SLOT!r}\n{LIST}"
-    return dict(json.loads(line) for line in connection.run(script).splitlines() if line.strip())
+def hashes(connection: Connection, files: Iterable[str]) -> dict[str, str]:
+    """What of `files` is on the board, and what else lies in the slot: the head of each SHA-256 in hexadecimal, by path."""
+    expected = sorted(files)
+    said = binascii.a2b_base64(connection.run(f"_top = {_top(files)!r}\n{LIST}", uses=(HASH,)))
+    names, digests = said[:SHORT], said[SHORT:]
+    if names != _short("\n".join(expected).encode()):
+        expected = connection.run("print('\\n'.join(_found))").split() if digests else []
+    if len(digests) != SHORT * len(expected):
+        raise HostError("transfer", _("the board does not say what it holds"), connection.port, _("run the command again"))
+    return {path: digests[SHORT * at : SHORT * (at + 1)].hex() for at, path in enumerate(expected)}
 
 
-def sha256(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
-    return hashlib.sha256(data).hexdigest()
+def _top(files: Iterable[str]) -> list[str]:
+    return [*sorted(path for path in files if "/" not in path), OLD_CONFIG]
+
+
+def _short(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:SHORT]
 
 
 def plan(files: Mapping[str, bytes], there: Mapping[str, str]) -> Plan:
     """Compare the files that a board shall have with what is there."""
-    write = [path for path, data in files.items() if there.get(path) != sha256(data)]
+    write = [path for path, data in files.items() if there.get(path) != _short(data).hex()]
     same = [path for path in files if path not in write]
     return Plan(write, same, sorted(path for path in there if path not in files))
 
 
 def copy(connection: Connection, files: Mapping[str, bytes], todo: Plan, step: Callable[[str], None]) -> None:
-    """Do what the plan says, and read back. HostError (transfer) when the board has something else afterwards."""
-    for folder in _folders(todo.write):
-        connection.run(f"import os\ntry:\n    os.mkdir({'/' + folder!r})\nexcept OSError:\n    pass")
-    for path in todo.write:
-        step(path)
-        connection.write(f"/{path}{NEW}", files[path])
-    wanted = {f"{path}{NEW}": sha256(files[path]) for path in todo.write}
+    """Do what the plan says, read back, and put the slot in force. `step`: called with each path that is sent.
+
+    HostError (transfer) when the board has something else afterwards.
+    """
+    script = f"_top = {_top(files)!r}\n_new = []\n" + _folders(todo.write)
+    for paths, piece in _pieces(files, todo.write):
+        for path in paths:
+            step(path)
+        connection.run(f"{script}_put()", uses=(HASH, COPY), data=piece)
+        script = ""
+    new = {f"{path}{NEW}": files[path] for path in todo.write}
+    stale = [path for path in todo.remove if path not in new]
+    said = connection.run(f"{script}_swap({_digest(new, new)!r}, {stale!r})", uses=(HASH, COPY)).strip()
+    if said != _digest(files, sorted(files)):
+        _refuse(connection, files, files if said else new)
+
+
+def _pieces(files: Mapping[str, bytes], paths: Iterable[str]) -> Iterator[tuple[list[str], bytes]]:
+    """(paths, bytes for _put) of each piece: small files share one, a large one takes several."""
+    names: list[str] = []
+    piece = b""
+    for path in paths:
+        data, mode = files[path], "wb"
+        while data or mode == "wb":
+            room = PIECE_BYTES - len(piece)
+            piece += f"{mode} {len(data[:room])} {path}\n".encode() + data[:room]
+            data, mode = data[room:], "ab"
+            names.append(path)
+            if len(piece) >= PIECE_BYTES:
+                yield names, piece
+                names, piece = [], b""
+    if piece:
+        yield names, piece
+
+
+def _digest(files: Mapping[str, bytes], paths: Iterable[str]) -> str:
+    """As _digest of the board."""
+    return hashlib.sha256(b"".join(path.encode() + hashlib.sha256(files[path]).digest() for path in paths)).hexdigest()
+
+
+def _refuse(connection: Connection, files: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> None:
     there = hashes(connection, files)
-    _verify(connection, {path: digest for path, digest in wanted.items() if there.get(path) != digest})
-    stale = [path for path in todo.remove if path not in wanted]
-    connection.run(_swap(todo.write, stale))
-    there = hashes(connection, files)
-    _verify(connection, {path: data for path, data in files.items() if there.get(path) != sha256(data)})
+    wrong = sorted(path for path, data in wanted.items() if there.get(path) != _short(data).hex())
+    what = _("{count} files read back otherwise than written: {paths}").format(count=len(wrong), paths=", ".join(wrong[:3]))
+    raise HostError("transfer", what, connection.port, _("run the command again"))
 
 
-def _verify(connection: Connection, wrong: Mapping[str, object]) -> None:
-    if wrong:
-        what = _("{count} files read back otherwise than written: {paths}").format(
-            count=len(wrong), paths=", ".join(sorted(wrong)[:3])
-        )
-        raise HostError("transfer", what, connection.port, _("run the command again"))
-
-
-def _folders(paths: Iterable[str]) -> list[str]:
-    """The folders of some paths, each after the one that holds it."""
+def _folders(paths: Iterable[str]) -> str:
+    """A script that makes the folders of some paths, each after the one that holds it."""
     found: set[str] = set()
     for path in paths:
         parts = path.split("/")[:-1]
         found.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-    return sorted(found)
-
-
-def _swap(written: Iterable[str], stale: Iterable[str]) -> str:
-    """A script that puts every new file into the place of the old one, then removes what is left over."""
-    return (
-        "import os\n"
-        f"for p in {list(written)!r}:\n"
-        f"    os.rename('/' + p + {NEW!r}, '/' + p)\n"
-        f"for p in {list(stale)!r}:\n"
-        "    os.remove('/' + p)\n"
-        "if hasattr(os, 'sync'):\n"
-        "    os.sync()\n"
-    )
-
-
-# Runs on the board: slot a is in force, whichever an update had put in its place, and no strike counts against it.
-IN_FORCE = """
-import os
-if 'rungs.mpy' in os.listdir('/'):
-    import rungs
-    r = rungs.load('/')[0]
-    rungs.flashed(r)
-    if not rungs.save('/', r):
-        raise OSError(5)
-"""
+    return f"for folder in {sorted(found)!r}:\n    try:\n        os.mkdir('/' + folder)\n    except OSError:\n        pass\n"
