@@ -1,6 +1,7 @@
 """A board at a serial port: its raw REPL, by mpremote as a library."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -136,6 +137,24 @@ class Connection:
     def write(self, path: str, data: bytes) -> None:
         """Write a small file on the board; its folder is there."""
         self.run(f"with open({path!r}, 'wb') as file:\n    file.write(_data.read())", data=data)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """While this lasts nothing else is done with the board, and its watchdog is content: a person thinks."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(ALONE_S / 3):
+                with contextlib.suppress(HostError):
+                    self.run("")
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def restart(self) -> None:
         """Leave the raw REPL and start the board's own program; nothing where that runs already."""

@@ -130,7 +130,8 @@ def plan(job: Job) -> None:
         raise HostError("transfer", what, job.where, _("remove files of yours from the board"))
     if found.board != entry.name and (found.board or found.main):
         other = found.board or _("a program of its own (main.py)")
-        job.how.confirm(entry.name, _("The board holds {other}. Make it {board}?").format(other=other, board=entry.name))
+        with job.repl.awake():
+            job.how.confirm(entry.name, _("The board holds {other}. Make it {board}?").format(other=other, board=entry.name))
 
 
 def copy(job: Job) -> None:
