@@ -29,6 +29,11 @@ def check(fleet: Fleet, report: Report, loc: Loc, board: Board) -> None:
     if kind is None:
         return
     chip = fleet.presets.chips[kind.chip]
+    module = fleet.module(board)
+    if module is not None and module.plugs_onto and kind.name not in module.plugs_onto:
+        report.add((*loc, "radio"), "{module} plugs onto: {known}", at_key=True, module=module.name,
+                   known=", ".join(module.plugs_onto))  # fmt: skip
+        return
     used: dict[int, str] = {}
     for use in uses(fleet, board):
         at = _at(report, loc, use, use.role)
@@ -54,6 +59,9 @@ def uses(fleet: Fleet, board: Board) -> list[Use]:
             for role, pin in wiring.items()
             if role != "spi"
         ]
+        battery = fleet.battery(board)
+        if module.plug_battery is not None and (battery is None or battery["adc"] != module.plug_battery):
+            found.append(Use(("radio",), "radio", "battery", module.plug_battery))
     for part, sensor in board.sensors.items():
         driver = fleet.presets.drivers.get(sensor.driver)
         if driver is None:
@@ -84,8 +92,11 @@ def _at(report: Report, loc: Loc, use: Use, *keys: str) -> Loc:
 
 def _exists(report: Report, at: Loc, use: Use, kind: BoardType, chip: Chip) -> bool:
     if use.pin in kind.gpio:
-        return True
-    if use.pin in chip.taken:
+        if kind.outside(use.pin) or kind.on_board(use.role, use.pin):
+            return True
+        report.add(at, "{what} {name}: pin {pin} of a {type} comes out nowhere", what=use.what, name=use.role, pin=use.pin,
+                   type=kind.name)  # fmt: skip
+    elif use.pin in chip.taken:
         report.add(at, "{what} {name}: pin {pin} belongs to {kind}", what=use.what, name=use.role, pin=use.pin,
                    kind=chip.taken[use.pin])  # fmt: skip
     else:
@@ -103,10 +114,10 @@ def _able(report: Report, loc: Loc, use: Use, kind: BoardType, chip: Chip) -> bo
     if able is None or use.pin in able:
         return True
     function = f"{use.unit or ''} {'' if use.number is None else use.number} {use.role}".strip().upper()
-    known = sorted(able & kind.gpio)
+    known = [pin for pin in sorted(able & kind.gpio) if kind.outside(pin)]
     report.add(_at(report, loc, use, use.role, use.unit or ""), "{what} {name}: pin {pin} of a {type} cannot be {function} "
                "(it can be: {known})", what=use.what, name=use.role, pin=use.pin, type=kind.name, function=function,
-               known=", ".join(map(str, known)) or "-")  # fmt: skip
+               known=", ".join(map(str, known)))  # fmt: skip
     return False
 
 

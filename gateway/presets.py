@@ -1,9 +1,11 @@
 """What is known of a board, a radio module, a sensor or a service before a town names it: the small files of the firmware.
 
 They lie beside the code that they describe: `firmware/chips/*.yaml`, `firmware/boards/*.yaml` (kind board or radio),
-`firmware/sensors/*.yaml` (driver), `firmware/services/*.yaml` (service). A new one is a new file; nothing here names any.
+`firmware/sensors/*.yaml` (driver), `firmware/services/*.yaml` (service), `firmware/parts/*.yaml` (what is bought besides).
+A new one is a new file; nothing here names any.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import firmware
 from gateway import hardware, yamlfile
-from gateway.hardware import Chip, numbers
+from gateway.hardware import Buy, Chip, Feed, HeaderPin, Part, Terminal, numbers
 
 # A bus is a unit with a number (None: a bare pin) and the pins that lead to it.
 BUSES: dict[str, tuple[str | None, tuple[str, ...]]] = {
@@ -43,6 +45,8 @@ class BoardType:
     """A board that one can buy. `gpio` are the pins that a person may wire; wiring is the usual one of each bus.
 
     power: what it draws in uA and how long it computes in ms, as firmware/node/energy.py wants it; source: says who.
+    header: its pins in their places, top: what is at their upper end; supply_mv: what the pins of that print give to parts;
+    feed: where a battery goes in; divider_on_board: the battery's pin measures it without a wire.
     """
 
     name: str
@@ -60,13 +64,30 @@ class BoardType:
     wiring: dict[str, dict[str, int]]
     power: dict[str, int]
     source: str
+    header: tuple[HeaderPin, ...]
+    top: str
+    supply_mv: dict[str, int]
+    feed: tuple[Feed, ...]
+    divider_on_board: bool
+    buy: Buy
+
+    def outside(self, gpio: int) -> bool:
+        """Is the pin on the header, where a wire can reach it?"""
+        return any(pin.gpio == gpio for pin in self.header)
+
+    def on_board(self, role: str, gpio: int) -> bool:
+        """Does the pin do this without a wire: the board's LED, its battery divider, its radio?"""
+        adc = self.battery["adc"] if self.battery and self.divider_on_board else None
+        radio = [pin for key, pin in self.radio_wiring.items() if key != "spi"] if self.radio else []
+        return {"led": gpio == self.led, "adc": gpio == adc}.get(role, gpio in radio)
 
 
 @dataclass(frozen=True)
 class RadioModule:
     """A radio module. `needs`: pins beyond RADIO_PINS without which it is deaf or mute; `wiring`: fixed by its plug.
 
-    tx_ua: what sending draws, by power in dBm; source: says who.
+    tx_ua: what sending draws, by power in dBm; source: says who. plugs_onto: the board types that it sits on without a wire,
+    plug_battery: the pin that its own battery divider takes there; no terminals: part of the board, as it has no `buy`.
     """
 
     name: str
@@ -83,13 +104,19 @@ class RadioModule:
     rx_ua: int
     sleep_ua: int
     source: str
+    supply_mv: tuple[int, int]
+    terminals: tuple[Terminal, ...]
+    plugs_onto: tuple[str, ...]
+    plug_battery: int | None
+    antenna_included: bool
+    buy: Buy | None
 
 
 @dataclass(frozen=True)
 class Driver:
     """A sensor's driver: its bus, on I2C the addresses that the part can have (the usual one first), and what else an entry
     may give: `power`, a pin, and `rom`, hexadecimal. What it draws, in uA, for how many ms a measurement; source: says who.
-    reads: what a sound one reads, anywhere."""
+    reads: what a sound one reads, anywhere. peak_ua: the most that it draws; terminals: as printed on the part."""
 
     name: str
     title: str
@@ -100,6 +127,10 @@ class Driver:
     active_ms: int
     standby_ua: int
     source: str
+    peak_ua: int
+    supply_mv: tuple[int, int]
+    terminals: tuple[Terminal, ...]
+    buy: Buy
     reads: "Reads | None" = None
 
 
@@ -164,13 +195,25 @@ class Presets:
 @cache
 def presets(root: Path | None = None) -> Presets:
     """The presets below `root`, the folder `firmware` (default: the one that is installed)."""
-    folder = root or Path(firmware.__path__[0])
+    read = _read(root, "chips", "boards", "sensors", "services")
     found: dict[str, dict[str, Any]] = {kind: {} for kind in _MAKE}
-    for path in sorted(folder.glob("*/*.yaml")):
-        raw = yamlfile.plain(yamlfile.read(path))
-        kind = raw.pop("kind")
-        found[kind][path.stem] = _MAKE[kind](path.stem, raw)
+    for name, raw in read.items():
+        if isinstance(raw.get("header"), str):  # the same as that board's
+            raw["header"] = read[raw["header"]]["header"]
+        found[raw["kind"]][name] = _MAKE[raw["kind"]](name, raw)
     return Presets(found["chip"], found["board"], found["radio"], found["driver"], found["service"])
+
+
+@cache
+def parts(root: Path | None = None) -> dict[str, Part]:
+    """What else is bought and wired, by name; apart, as only the drawing and the shopping list want it."""
+    return {name: hardware.part(name, raw) for name, raw in _read(root, "parts").items()}
+
+
+def _read(root: Path | None, *folders: str) -> dict[str, dict[str, Any]]:
+    top = root or Path(firmware.__path__[0])
+    paths = [path for folder in folders for path in sorted((top / folder).glob("*.yaml"))]
+    return {path.stem: yamlfile.plain(yamlfile.read(path)) for path in paths}
 
 
 def _board(name: str, raw: dict[str, Any]) -> BoardType:
@@ -190,6 +233,12 @@ def _board(name: str, raw: dict[str, Any]) -> BoardType:
         wiring=raw["wiring"],
         power={key: value for key, value in raw["power"].items() if key != "source"},
         source=raw["power"]["source"],
+        header=hardware.header(raw["header"]),
+        top=raw["header"]["top"],
+        supply_mv=raw["supply_mv"],
+        feed=tuple(Feed(**feed) for feed in raw["feed"]),
+        divider_on_board=raw.get("divider_on_board", False),
+        buy=Buy(**raw["buy"]),
     )
 
 
@@ -210,13 +259,28 @@ def _radio(name: str, raw: dict[str, Any]) -> RadioModule:
         rx_ua=raw["power"]["rx_ua"],
         sleep_ua=raw["power"]["sleep_ua"],
         source=raw["power"]["source"],
+        supply_mv=_pair(raw.get("supply_mv", (0, 0))),
+        terminals=hardware.terminals(raw.get("terminals", {})),
+        plugs_onto=tuple(raw.get("plugs_onto", ())),
+        plug_battery=raw.get("plug_battery"),
+        antenna_included=raw.get("antenna_included", False),
+        buy=Buy(**raw["buy"]) if "buy" in raw else None,
     )
+
+
+def _pair(raw: Sequence[int]) -> tuple[int, int]:
+    low, high = raw
+    return low, high
 
 
 def _driver(name: str, raw: dict[str, Any]) -> Driver:
     reads = Reads(**raw["reads"]) if "reads" in raw else None
     address, options = tuple(raw.get("address", ())), tuple(raw.get("options", ()))
-    return Driver(name, raw["title"], raw["bus"], address, options, **raw["power"], reads=reads)
+    return Driver(
+        name, raw["title"], raw["bus"], address, options, **raw["power"],
+        peak_ua=raw.get("peak_ua", raw["power"]["active_ua"]), supply_mv=_pair(raw["supply_mv"]),
+        terminals=hardware.terminals(raw["terminals"]), buy=Buy(**raw["buy"]), reads=reads,
+    )  # fmt: skip
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:

@@ -37,6 +37,7 @@ COMMANDS = {
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable.", "board"),
     "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
+    "wiring": Lazy("tools.wiring.command:wiring", "gateway", "Show which wire of a board goes where, and what to buy."),
     "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
     "doctor": Lazy("tools.doctor.command:doctor", "gateway", "Find what is wrong between machine, cable, board and broker."),
     "completion": Lazy("tools.completion:completion", "", "Print the script that completes this command in a shell."),

@@ -54,6 +54,7 @@ def wired(kind: str, wires: str = "", more: str = "") -> str:
         ("pico", "", "spi: 0, sck: 10", "13:43", "radio sck: pin 10 of a pico cannot be SPI 0 SCK (it can be: 2, 6, 18, 22)"),
         ("pico", "", "miso: 11", "13:36", "radio miso: pin 11 of a pico cannot be SPI 0 MISO (it can be: 0, 4, 16, 20)"),
         ("pico", "uart: 2", "", "12:49", "there is no uart 2 for it (there is: 0, 1)"),
+        ("pico", "power: 29", "", "12:50", "distance power: pin 29 of a pico comes out nowhere"),
         ("pico-w", "power: 23", "", "12:50", "distance power: pico-w has no pin 23"),
         # An ESP32's matrix is free, but not with the flash chip, the console, and inputs that cannot drive.
         ("esp32", "power: 8", "", "12:50", "distance power: pin 8 belongs to the flash chip"),
@@ -73,13 +74,25 @@ def test_an_unable_pin_is_refused_at_its_line(kind, wires, more, where, what):
 
 @pytest.mark.parametrize(
     ("kind", "adc", "known"),
-    [("pico", 15, "26, 27, 28, 29"), ("esp32", 21, "0, 2, 4, 12"), ("esp32-c3", 5, "0, 1, 2, 3, 4"), ("esp32-s3", 38, "1, 2")],
+    [("pico", 15, "26, 27, 28)"), ("esp32", 21, "0, 2, 4, 12"), ("esp32-c3", 5, "0, 1, 2, 3, 4"), ("esp32-s3", 38, "1, 2")],
 )
 def test_a_pin_without_a_converter_measures_no_battery(kind, adc, known):
     text = wired(kind) + f"    battery: {{adc: {adc}, divider_x1000: 2000}}\n"
     (line,) = faults(text)
     assert line.startswith("boards.yaml:14:20: ")
     assert f"pin {adc} of a {kind} cannot be ADC (it can be: {known}" in line
+
+
+def test_a_module_that_plugs_on_fits_its_board_and_takes_its_pins():
+    plugged = wired("pico").replace("module: ra-01sh", "module: waveshare-pico-sx1262")
+    assert inventory.loads(plugged).boards["bin-1"].radio.wiring["cs"] == 3
+    (line,) = faults(plugged.replace("type: pico\n    service", "type: esp32\n    service"))
+    assert line.startswith("boards.yaml:13:5: ")
+    assert line.endswith("waveshare-pico-sx1262 plugs onto: pico, pico-w, pico2, pico2-w")
+    (line,) = faults(plugged.replace("driver: a02yyuw", "driver: a02yyuw, power: 26"))
+    assert "pin 26 is already used by radio battery" in line
+    own = plugged + "    battery: {adc: 26, divider_x1000: 3000}\n"
+    assert inventory.loads(own).boards["bin-1"].battery["adc"] == 26
 
 
 def test_what_a_chip_can_do_passes():
