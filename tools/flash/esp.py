@@ -34,6 +34,9 @@ TABLE, TABLE_BYTES = 0x8000, 0xC00  # the partition table in the flash
 ENTRY = struct.Struct("<2s2B2I16sI")
 SECTOR = 0x1000
 
+# How esptool complains about its command line; its lines stand in a box.
+_USAGE = re.compile(r"[^\n│]*(?:No such |invalid choice|Invalid value|No module named|[Uu]sage:)[^\n│]*")
+
 Step = Callable[[str], None]
 
 
@@ -202,14 +205,16 @@ def _why_closed(port: str, text: str) -> HostError:
     return HostError("port_busy", text, port, _("run the command again"))
 
 
-# What esptool says -> error, what we say, what to do.
 def _fault(said: str, port: str) -> HostError:
+    """Our error for what esptool said before it ended."""
     fatal = re.search(r"A fatal error occurred: ([^\n]*)", said)
     text = fatal[1].strip() if fatal else (said.strip().splitlines() or ["?"])[-1]
     if "Could not open" in text:
         return _why_closed(port, text)
-    if not fatal and re.search(r"No such (command|option)|invalid choice|Usage:|usage:|No module named", said):
-        return _missing(_("this esptool does not know what it is asked: {said}; 5.0 or newer is needed").format(said=text[:120]))
+    asked = _USAGE.findall(said)
+    if asked and not fatal:
+        what = _("esptool does not understand what it is asked, 5.0 or newer is needed: {said}")
+        return _missing(what.format(said=asked[-1].strip()[:120]))
     if re.search(r"This chip is|Unexpected chip|chip argument", text):
         return HostError("mismatch", text, port, _("plug in the right board, or correct its type"))
     if re.search(r"Failed to connect|No serial data|Wrong boot mode|sync reply|download mode", text):
@@ -218,5 +223,5 @@ def _fault(said: str, port: str) -> HostError:
     if re.search(r"MD5|region is empty|[Vv]erif", text):
         what = _("the flash does not hold what was written: {said}").format(said=text)
         return HostError("transfer", what, port, _("run the command again; if it happens again the flash is worn out"))
-    what = _("the connection broke: {error}").format(error=text)
+    what = _("esptool ended with: {error}").format(error=text)
     return HostError("transfer", what, port, _("check the cable and run the command again"))
