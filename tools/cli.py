@@ -33,6 +33,7 @@ COMMANDS = {
     "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board.", "board"),
     "label": Lazy("tools.label.command:label", "tools", "Make labels with a QR code, one by one or on a sheet.", "boards"),
     "record": Lazy("tools.label.record:record", "tools", "Show what was done to boards: who, when, with what result.", "board"),
+    "bundle": Lazy("tools.bundle.command:bundle", "tools", "Put all that flashing needs into one file, to work off line."),
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable.", "board"),

@@ -10,11 +10,14 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from bundling import FACTS, TYPES, file_of, made
 from flashing import BARE, UID, usb
 from pty_board import PtyBoard
 
 from gateway import inventory
 from tools import cli
+from tools.bundle import command as bundle_command
+from tools.bundle import file as bundle_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -92,3 +95,42 @@ def ask(flashed, capsys):
         return code, said.out, said.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """A folder as the download site of MicroPython has it."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in TYPES:
+        (folder / file_of(name)).write_bytes(made(name))
+    return folder
+
+
+@pytest.fixture
+def facts(monkeypatch, tmp_path):
+    """The images of the tests are the known ones; what comes out of a bundle goes into a cache of its own."""
+    for module in (bundle_file, bundle_command):
+        monkeypatch.setattr(module, "facts", lambda: FACTS)
+    monkeypatch.setattr(bundle_file, "cache_folder", lambda: tmp_path / "cache" / "mpy")
+    return FACTS
+
+
+@pytest.fixture
+def jourdain(capsys):
+    """`jourdain(*words) -> (exit code, stdout, stderr)`."""
+
+    def run(*words):
+        code = cli.run(list(map(str, words)))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def bundle(tmp_path, facts, site, jourdain):
+    """A bundle for the shipped town."""
+    path = tmp_path / "jourdain.bundle"
+    words = ("bundle", "--inventory", ROOT / "boards.yaml", "--out", path, "--source", site, "-q")
+    assert jourdain(*words) == (0, "", "")
+    return path

@@ -20,7 +20,7 @@ from gateway.errors import HostError
 from tools.flash import esp, micropython, ports
 
 MAC, UID = "24:6f:28:12:34:56", "246f28123456"
-CHIPS = {"esp32": "ESP32", "esp32-s3": "ESP32-S3", "esp32-c3": "ESP32-C3", "heltec-v3": "ESP32-S3"}
+CHIPS = {"esp32": "ESP32", "esp32-s3": "ESP32-S3", "esp32-c3": "ESP32-C3"}
 LITTLEFS = b"\x01\0\0\0\xf0\x0f\xff\xf7littlefs" + b"\xff" * 100
 
 

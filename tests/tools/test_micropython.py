@@ -151,7 +151,7 @@ def test_a_wrong_image_comes_onto_no_drive(tmp_path, desk):
 
 @pytest.mark.produces("timeout", "transfer")
 def test_a_board_that_does_not_come_back_is_named(tmp_path, desk, monkeypatch):
-    monkeypatch.setattr(micropython, "ANSWER_S", 1.0)
+    monkeypatch.setattr(micropython, "ANSWER_S", 0.3)
     with Pico(tmp_path) as pico:
         desk(pico)
         monkeypatch.setattr(pico, "_start", lambda version: None)

