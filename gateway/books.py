@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from gateway import fold
+from gateway import alarms, fold
 from gateway.upstream import account as accounts
 from gateway.upstream.account import Account, State
 
@@ -134,6 +134,10 @@ class Books:
         for cause, numbers in account.dropped.items():
             causes[cause] = causes.get(cause, 0) + numbers[0 if frames else 1]
         return Balance(accepted, forwarded, queued, sum(causes.values()), causes)
+
+    def alarms(self) -> list[alarms.Row]:
+        """Every alarm that is counted, raised or past."""
+        return alarms.read(self._db.execute)
 
     def counters(self) -> dict[str, int]:
         """Errors and other events by name: auth, kid, cbor, line_crc, line_lost, disk_full ..."""

@@ -41,6 +41,7 @@ COMMANDS = {
     "wiring": Lazy("tools.wiring.command:wiring", "gateway", "Show which wire of a board goes where, and what to buy."),
     "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
     "doctor": Lazy("tools.doctor.command:doctor", "gateway", "Find what is wrong between machine, cable, board and broker."),
+    "support": Lazy("tools.support:support", "gateway", "Gather what somebody who helps needs to see, without secrets."),
     "completion": Lazy("tools.completion:completion", "", "Print the script that completes this command in a shell."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
 }

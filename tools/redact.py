@@ -13,17 +13,19 @@ GONE = "(removed)"
 KNOWN_LEAST = 6  # characters: a shorter word would take half the text with it
 _MIXED_LEAST, _MIXED_SHARE, _MIXED_DIGITS = 24, 0.22, 2
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
+# Also one whose end was cut off: up to what no PEM holds, such as the quote behind it.
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(?:.*?-----END \1-----|(?:[\w+/=\s,:.-]|\\[nr])*)", re.DOTALL)
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/]*\S*@")
 # A word that names a secret, and its value: to the closing quote, else to the end of the word (of the line after `:`).
 _NAMED = re.compile(
     r"""((?:pass(?:word|phrase|wd)?|pwd|secret|token|credential|private[_-]?key|psk|api[_-]?key|authorization|app[_-]?s?key
         |nwk[_-]?s?key|k_(?:up|dn|hop|sv))\w*["']?\s*(?:=|:|\s(?=["'])|(?<=-password)\s|(?<=-secret)\s|(?<=-token)\s)\s*)
-        (?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s,;}\]"'][^\n,;}\]"']*)""",
+        (?:(")(?:\\.|[^"\\\n])*"|(')[^'\n]*'|[^\s,;}\]"'][^\n,;}\]"']*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 # ... but the name of a file is no secret; what looks like one in it goes by the other rules.
 _OF_A_FILE = re.compile(r"_(?:file|path|folder|id)s?\b", re.IGNORECASE)
+_OWNER = re.compile(r"(LW:D0(?::[0-9A-F]+){3}:)O[^:\s]+", re.IGNORECASE)  # the owner token of a TR005 label
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){15,}[0-9A-Fa-f]{2}|(?:(?:0x|\\x)[0-9A-Fa-f]{2}[\s,]*){16,}|[0-9A-Fa-f]{32,}")
 _PADDED = re.compile(r"[A-Za-z0-9+/_-]{20,}(?:==|=(?!=)(?![\"']?(?:[A-Za-z0-9_/$-]|\.[0-9/])))")
 _UID = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{12}|[0-9a-f]{16})(?![A-Za-z0-9])")
@@ -38,6 +40,7 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     text = _PEM.sub(GONE, text)
     text = _USER.sub(rf"\1{GONE}@", text)
     text = _NAMED.sub(_named, text)
+    text = _OWNER.sub(rf"\1O{GONE}", text)
     text = _HEX.sub(lambda found: alias(found[0]), text)
     text = _PADDED.sub(GONE, text)
     return _MIXED.sub(lambda found: GONE if _is_mixed(found[0]) else found[0], text)
@@ -50,7 +53,8 @@ def alias(digits: str) -> str:
 
 
 def _named(found: re.Match[str]) -> str:
-    return found[0] if _OF_A_FILE.search(found[1]) else found[1] + GONE
+    quote = found[2] or found[3] or ""
+    return found[0] if _OF_A_FILE.search(found[1]) else f"{found[1]}{quote}{GONE}{quote}"
 
 
 def _is_mixed(word: str) -> bool:

@@ -142,6 +142,11 @@ def test_sentences_stay(words):
     assert redact(" ".join(words)) == " ".join(words)
 
 
+def test_the_owner_token_of_a_label_goes():
+    label = "LW:D0:70B3D57ED0000002:70B3D57ED0000001:00010002:OTOWN7:SBIN-QUAI"
+    assert redact(label) == label.replace("TOWN7", GONE)
+
+
 def test_equal_numbers_keep_an_equal_name():
     one, other = "ab" * 16, "cd" * 32
     said = redact(f"{one} {other} {one.upper()} {bytes.fromhex(one).hex(':')}").split(") (")
