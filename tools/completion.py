@@ -135,7 +135,8 @@ def _inventory(ctx: click.Context) -> Path:
     """The boards.yaml that the words so far name, by --inventory or by the --config of a gateway."""
     found: Any = None
     while found is None and ctx is not None:
-        found = ctx.params.get("inventory") or _of_gateway(ctx.params.get("config"))
+        named = next((param.name or "" for param in ctx.command.params if "--inventory" in param.opts), "")
+        found = ctx.params.get(named) or _of_gateway(ctx.params.get("config"))
         ctx = ctx.parent  # type: ignore[assignment]
     return Path(found or "boards.yaml")
 

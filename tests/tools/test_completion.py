@@ -116,7 +116,7 @@ def test_key_ids_and_another_inventory(in_town, tmp_path, names):
     other = tmp_path / "fleet.yaml"
     other.write_text('sites: {}\nboards:\n  # first\n  one: {kids: ["00aa", "00ab"]}\n\n  two:\n    title: The second\n'
                      '    kids: ["000000ff"]\n  three.b:\ngateways:\n  four: {}\n')  # fmt: skip
-    ctx = click.Context(click.Command("x"))
+    ctx = click.Context(click.Command("x", params=[click.Option(["--inventory"])]))
     ctx.params = {"inventory": other}
     param = click.Argument(["boards"], nargs=-1)
     assert [(item.value, item.help) for item in completion.boards(ctx, param, "")] == [

@@ -13,7 +13,7 @@ import click
 from gateway.bundle import read as read_release
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
-from tools import errors
+from tools import completion, errors
 from tools.flash import batch, outcome, uplink
 from tools.flash.config import trusted_keys
 from tools.flash.job import How, Job
@@ -25,20 +25,11 @@ from tools.keys import secrets as keys
 _path = click.Path(path_type=Path)
 
 
-def complete(ctx: click.Context, _param: click.Parameter, start: str) -> list[str]:
-    """Names of boards for the shell's completion, but for those that stand there; nothing without an inventory."""
-    try:
-        names = load(ctx.params.get("inventory") or "boards.yaml").boards
-    except HostError:
-        return []
-    return [name for name in names if name.startswith(start) and name not in (ctx.params.get("boards") or ())]
-
-
 @click.command(help="Put boards into service: firmware, configuration and key, after making sure that each is the right one; "
                     "then a self-test and the first uplink. PORT: a device, auto, id:SERIAL, socket://HOST:PORT.")  # fmt: skip
-@click.argument("boards", nargs=-1, metavar="BOARD...", shell_complete=complete)
+@click.argument("boards", nargs=-1, metavar="BOARD...", shell_complete=completion.boards)
 @click.option("--all", "every", is_flag=True, help="All boards of the inventory.")
-@click.option("--port", "ports", multiple=True, envvar="JOURDAIN_PORT", metavar="[BOARD=]PORT",
+@click.option("--port", "ports", multiple=True, envvar="JOURDAIN_PORT", metavar="[BOARD=]PORT", shell_complete=completion.ports,
               help="Serial port; repeated, a pool whose boards are known by their chips; else the boards on USB.")  # fmt: skip
 @click.option("--inventory", type=_path, default=Path("boards.yaml"), help="The fleet.")
 @click.option("--secrets", type=_path, default=Path("secrets.json"), help="Made by `jourdain keys new`.")

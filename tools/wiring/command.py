@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from gateway import inventory
+from tools import completion
 from tools.fleet import find_board
 from tools.i18n import _
 from tools.wiring import draw, nets, table
 
 
 @click.command(help="Show which wire of a board goes where, out of boards.yaml; draw it; say what to buy.")
-@click.argument("board", required=False)
+@click.argument("board", required=False, shell_complete=completion.boards)
 @click.option("--svg", "drawing", type=click.Path(path_type=Path, dir_okay=False), help="Write the drawing to this file.")
 @click.option("--inventory", "path", type=click.Path(path_type=Path), default=Path("boards.yaml"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
