@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import sqlite3
-import stat
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -189,18 +188,6 @@ def _add_files(tar: tarfile.TarFile, files: dict[str, Path], progress: Progress)
             tar.addfile(info, file)
         done += found.st_size
         progress(whole + done, 2 * whole)
-
-
-def passphrase_in(path: Path) -> str:
-    """The first line of a file that nobody else may read. Raises HostError bad_keys."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        text = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HostError("bad_keys", f"the passphrase cannot be read: {error}", str(path)) from None
-    if mode & 0o077:
-        raise HostError("bad_keys", f"the passphrase can be read by others (mode {mode:04o})", str(path), f"chmod 600 {path}")
-    return text[0] if text else ""
 
 
 def disk(error: Exception, path: Path) -> HostError:

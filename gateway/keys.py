@@ -69,6 +69,18 @@ def others(path: Path) -> int:
     return mode if mode & (0o007 if in_credentials(path) else 0o077) else 0
 
 
+def passphrase_in(path: Path) -> str:
+    """The first line of a file that nobody else may read. Raises HostError bad_keys."""
+    try:
+        mode = others(path)
+        text = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostError("bad_keys", f"the passphrase cannot be read: {error}", str(path)) from None
+    if mode:
+        raise HostError("bad_keys", f"the passphrase can be read by others (mode {mode:04o})", str(path), f"chmod 600 {path}")
+    return text[0] if text else ""
+
+
 class _Reader:
     """Collects the faults of one file."""
 

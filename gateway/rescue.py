@@ -16,6 +16,7 @@ from gateway import config as configuration
 from gateway import restore as placing
 from gateway import windows
 from gateway.errors import HostError
+from gateway.keys import passphrase_in
 
 PASSPHRASE_MIN = 12
 CONFIG = click.option(
@@ -70,16 +71,13 @@ def restore(file: Path, into: Path, passphrase_file: Path | None, as_json: bool)
         click.echo(f"warning: gateway.toml names {path}, which is restored as {now}: move it there", err=True)
     age_days = (time.time() - done.made) / 86_400
     click.echo(f"{into}: gateway {done.gateway} as it was {age_days:.1f} days ago, {len(done.files)} files.", err=True)
-    click.echo("No board is answered until it has a new key (`jourdain keys new`); readings come as before.", err=True)
+    click.echo("No board is answered until it has a new key (`jourdain keys rotate`); readings come as before.", err=True)
     _say(done, as_json)
 
 
 def _passphrase(file: Path | None, *, twice: bool) -> str:
     """From the file, or asked for; a new one is asked for twice and must be long enough."""
-    if file:
-        found = archive.passphrase_in(file)
-    else:
-        found = click.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+    found = passphrase_in(file) if file else click.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
     if twice and len(found) < PASSPHRASE_MIN:
         what = f"the passphrase has {len(found)} characters, at least {PASSPHRASE_MIN} are needed"
         raise HostError("bad_passphrase", what, str(file or ""), "take several words")

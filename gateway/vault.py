@@ -31,19 +31,27 @@ MAGIC = b"JDNBAK01"
 CHUNK = 1 << 16
 COST = (16, 8, 1)  # log2 n, r, p: 64 MB of memory and about 0.2 s, which a Raspberry Pi has and a guesser lacks
 _COST_MAX = 1 << 28  # bytes that a file may ask of whoever opens it
+SALT = 16
 _TAG = 16
-_SALT = 16
 _CHECK = 16
-_HEAD = len(MAGIC) + 3 + _SALT + _CHECK + 4
+_HEAD = len(MAGIC) + 3 + SALT + _CHECK + 4
 
 
-def _keys(passphrase: str, cost: tuple[int, int, int], salt: bytes) -> tuple[AESGCM, bytes]:
+def affordable(cost: tuple[int, int, int]) -> bool:
+    """Does a file ask for no more than its reader should pay? Whoever changed it must not get all the memory."""
+    log_n, r, p = cost
+    return 1 <= log_n <= 24 and r >= 1 and 1 <= p <= 4 and 128 * r << log_n <= _COST_MAX
+
+
+def keys(passphrase: str, cost: tuple[int, int, int], salt: bytes) -> tuple[AESGCM, bytes]:
+    """The cipher of a passphrase, and the key of `check`."""
     log_n, r, p = cost
     made = Scrypt(salt=salt, length=64, n=1 << log_n, r=r, p=p).derive(passphrase.encode())
     return AESGCM(made[:32]), made[32:]
 
 
-def _check(key: bytes, head: bytes) -> bytes:
+def check(key: bytes, head: bytes) -> bytes:
+    """16 bytes that tell a wrong passphrase from a damaged file."""
     return hmac.new(key, head, hashlib.sha256).digest()[:_CHECK]
 
 
@@ -60,10 +68,10 @@ class Writer(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, passphrase: str, cost: tuple[int, int, int] = COST) -> None:
         self._file = file
-        salt = os.urandom(_SALT)
-        self._cipher, key = _keys(passphrase, cost, salt)
+        salt = os.urandom(SALT)
+        self._cipher, key = keys(passphrase, cost, salt)
         head = MAGIC + bytes(cost) + salt
-        head += _check(key, head)
+        head += check(key, head)
         self._head = head + zlib.crc32(head).to_bytes(4, "big")
         self._waiting = bytearray()
         self._number = 0
@@ -105,11 +113,11 @@ class Reader(io.RawIOBase):
             raise self._bad("its first bytes are damaged")
         at = len(MAGIC)
         cost = (self._head[at], self._head[at + 1], self._head[at + 2])
-        if not 1 <= cost[0] <= 24 or not cost[1] or not 1 <= cost[2] <= 4 or 128 * cost[1] << cost[0] > _COST_MAX:
+        if not affordable(cost):
             raise self._bad("it asks for more memory than a backup needs")
         signed = self._head[: -4 - _CHECK]
-        self._cipher, key = _keys(passphrase, cost, signed[-_SALT:])
-        if not hmac.compare_digest(_check(key, signed), self._head[-4 - _CHECK : -4]):
+        self._cipher, key = keys(passphrase, cost, signed[-SALT:])
+        if not hmac.compare_digest(check(key, signed), self._head[-4 - _CHECK : -4]):
             hint = "try again; without the passphrase nobody can open it"
             raise HostError("bad_passphrase", "this backup has another passphrase", where, hint)
         self._number = 0

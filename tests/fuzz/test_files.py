@@ -97,7 +97,7 @@ def test_keys_json(fast, role):
 @pytest.fixture
 def cheap(monkeypatch):
     """Without the seconds that a passphrase costs whoever guesses it."""
-    monkeypatch.setattr(vault, "_keys", lambda passphrase, cost, salt, real=vault._keys: real(passphrase, (1, 1, 1), salt))
+    monkeypatch.setattr(vault, "keys", lambda passphrase, cost, salt, real=vault.keys: real(passphrase, (1, 1, 1), salt))
 
 
 def sealed(data):

@@ -42,7 +42,7 @@ def passphrase(tmp_path):
 @pytest.fixture
 def cheap(monkeypatch):
     """Seconds of key derivation are not what these tests are about."""
-    monkeypatch.setattr(vault, "_keys", lambda passphrase, cost, salt, keys=vault._keys: keys(passphrase, (1, 1, 1), salt))
+    monkeypatch.setattr(vault, "keys", lambda passphrase, cost, salt, keys=vault.keys: keys(passphrase, (1, 1, 1), salt))
 
 
 def command(*words, code=0):

@@ -7,19 +7,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bundling import FACTS, TYPES, file_of, made
 from flashing import BARE, UID, usb
+from keydesk import CHEAP, WORDS
 from pty_board import PtyBoard
 
 from gateway import inventory
+from gateway.errors import HostError
 from tools import cli
 from tools.bundle import command as bundle_command
 from tools.bundle import file as bundle_file
+from tools.keys.command import keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def plain_is_known(monkeypatch):
+    """The line that names a plain file of secrets comes once a process: here never, so that no test depends on another."""
+    monkeypatch.setattr("tools.keys.secrets._tell", lambda path: None)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +76,7 @@ def flashed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flashed")
     secrets = folder / "secrets.json"
     fleet = inventory.load(ROOT / "boards.yaml")
-    made = {kid: {"board": board.name, "secret": f"{kid:0>4}" * 8} for board in fleet.nodes for kid in board.kids}
+    made = {kid: {"board": board.name, "secret": os.urandom(16).hex()} for board in fleet.nodes for kid in board.kids}
     secrets.write_text(json.dumps({"keys": made}))
     secrets.chmod(0o600)
     with PtyBoard(folder, UID) as board:
@@ -134,3 +144,23 @@ def bundle(tmp_path, facts, site, jourdain):
     words = ("bundle", "--inventory", ROOT / "boards.yaml", "--out", path, "--source", site, "-q")
     assert jourdain(*words) == (0, "", "")
     return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """`run(*words)`: run `jourdain keys` in an empty folder, its passphrase known; a HostError comes out as itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE", WORDS)
+    monkeypatch.delenv("JOURDAIN_PASSPHRASE_FILE", raising=False)
+    monkeypatch.setattr("gateway.vault.COST", CHEAP)
+    monkeypatch.setattr("tools.keys.passphrase._file", None)
+    monkeypatch.setattr("tools.keys.passphrase._may_ask", True)
+
+    def run(*words):
+        done = CliRunner().invoke(keys, list(words), catch_exceptions=True)
+        if isinstance(done.exception, HostError):
+            raise done.exception
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return done
+
+    return run

@@ -1,6 +1,7 @@
 """`jourdain board BOARD update` on a real MicroPython whose application runs, on a pty: cut, gone on with, refused."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -33,7 +34,7 @@ def workshop(tmp_path_factory, town):
     """A folder: the image of NAME as it was flashed, secrets.json, release.key and release.pub."""
     folder = tmp_path_factory.mktemp("workshop")
     secrets = folder / "secrets.json"
-    made = {kid: {"board": board.name, "secret": f"{kid:0>4}" * 8} for board in town.nodes for kid in board.kids}
+    made = {kid: {"board": board.name, "secret": os.urandom(16).hex()} for board in town.nodes for kid in board.kids}
     secrets.write_text(json.dumps({"keys": made}))
     secrets.chmod(0o600)
     keys.make(folder / "release.key", WORDS)

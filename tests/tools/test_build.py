@@ -137,6 +137,9 @@ def test_a_source_that_does_not_compile(tmp_path, monkeypatch):
         build.imports.cache_clear()
 
 
+SECRET = "ab5d0c31e2f04c7b9d8a6f1177301e2c"
+
+
 def test_the_configuration_of_each_kind_of_board(town):
     radio = config.board_config(town, town.boards["bin-plage-nord"])
     assert radio["radio"] == {
@@ -156,8 +159,8 @@ def test_the_configuration_of_each_kind_of_board(town):
     assert bay["sensors"]["field"] == {"driver": "qmc5883l", "i2c": 0, "sda": 8, "scl": 9, "address": 13}
     buoy = config.board_config(town, town.boards["buoy-large"])
     assert buoy["settings"] == {"record_s": 1024, "home_lat_e5": 4865702, "home_lon_e5": -278560}
-    files = config.board_files(town, town.boards["bin-quai"], {"0002": "AB" * 16})
-    assert json.loads(files["secret.json"]) == {"kid": "0002", "secret": "ab" * 16, "uid": "e6614c311b7e6a10"}
+    files = config.board_files(town, town.boards["bin-quai"], {"0002": SECRET.upper()})
+    assert json.loads(files["secret.json"]) == {"kid": "0002", "secret": SECRET, "uid": "e6614c311b7e6a10"}
     assert json.loads(files["config-0"][4:-4])["board"] == "bin-quai"
     with pytest.raises(HostError, match="not 32 hexadecimal digits"):
         config.board_files(town, town.boards["bin-quai"], {"0002": "zz" * 16})

@@ -142,7 +142,7 @@ def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, 
     assert what == "missing_tool: `jourdain check` needs ruamel, which is not installed"
     assert hint.endswith("-m pip install 'jourdain[gateway]'")
     secrets = tmp_path / "secrets.json"
-    secrets.write_text('{"keys": {"0001": {"board": "", "secret": "%s"}}}' % ("ab" * 16))
+    secrets.write_text(json.dumps({"keys": {"0001": {"board": "", "secret": os.urandom(16).hex()}}}))
     secrets.chmod(0o600)
     words = ["bin-capitainerie", "--port", "/dev/null", "--secrets", str(secrets), "--inventory", str(ROOT / "boards.yaml")]
     monkeypatch.undo()

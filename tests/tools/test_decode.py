@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from firmware.wire import cbor, seal
+from gateway.errors import HostError
 from tools.diag.decode import decode
 from tools.diag.fields import fields
 
@@ -111,11 +112,36 @@ def test_the_secret_may_come_from_the_environment_and_is_not_shown():
     assert SECRET not in done.output
 
 
-BAD_ARGUMENTS = [("xyz", SECRET), ("810", SECRET), ("81", SECRET[2:]), ("81", "zz" * 16), ("81", None)]
+BAD_ARGUMENTS = [("xyz", SECRET), ("810", SECRET), ("81", SECRET[2:]), ("81", "zz" * 16)]
 
 
 @pytest.mark.parametrize(("frame", "secret"), BAD_ARGUMENTS)
 def test_arguments_that_are_none(frame, secret):
-    done = _run(frame, *(["--secret", secret] if secret else []))
+    done = _run(frame, "--secret", secret)
     assert done.exit_code == 2
     assert "Error" in done.stderr
+    assert secret not in done.stderr
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A file of secrets that knows key id 0001 alone."""
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({"keys": {"0001": {"board": "bin-quai", "secret": SECRET}}}))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.produces("bad_keys")
+def test_the_secret_of_the_frames_key_id_is_taken_from_the_file(kept, monkeypatch):
+    done = _run(GOOD["U1"]["frame"], "--secrets", str(kept), "--json")
+    assert json.loads(done.stdout) == fields(GOOD["U1"]["frame"], SECRET)
+    monkeypatch.chdir(kept.parent)
+    assert _run(GOOD["U1"]["frame"]).exit_code == 0
+    assert _run("81", "--json").stdout == '{"error": "short"}\n'
+    stranger = next(v for v in GOOD.values() if v["kid"] != "0001")
+    done = _run(stranger["frame"])
+    assert isinstance(done.exception, HostError)
+    assert (done.exception.name, done.exception.where) == ("bad_keys", "secrets.json")
+    assert stranger["kid"] in done.exception.what
+    assert SECRET not in done.output + str(done.exception)

@@ -12,29 +12,17 @@ from click.testing import CliRunner
 
 from firmware.wire.seal import derive
 from gateway.errors import HostError
+from gateway.inventory import load as load_fleet
 from gateway.keys import load
-from tools.keys import command, secrets
+from tools.keys import issue, secrets
+from tools.keys.command import keys
 
-ROOT = Path(__file__).parents[2]
-FLEET = ("--inventory", str(ROOT / "boards.yaml"))
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """`run(*words)`: run `keys` in an empty folder; a HostError comes out as itself."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        done = CliRunner().invoke(command.keys, list(words), catch_exceptions=True)
-        if isinstance(done.exception, HostError):
-            raise done.exception
-        return done
-
-    return run
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from keydesk import FLEET, ROOT, WORDS
 
 
 def _issued(path="secrets.json"):
-    return json.loads(Path(path).read_text())["keys"]
+    return secrets.load(Path(path))
 
 
 def _mode(path):
@@ -65,24 +53,50 @@ def test_secrets_differ_and_stay(run):
     assert issued["0001"] == first["0001"]
 
 
-def test_a_rotated_board_gets_the_next_free_key_id(run):
+def test_a_board_that_has_a_key_gets_the_next_free_key_id(run):
     run("new", "bin-quai", *FLEET)
     done = run("new", "bin-quai", *FLEET, "--json")
     made = json.loads(done.stdout)
     assert made["kid"] not in ("0001", "0002")
     fleet = (ROOT / "boards.yaml").read_text()
     assert f'"{made["kid"]}"' not in fleet
-    assert "add it to boards.yaml" in run("new", "bin-quai", *FLEET).output
+    assert f'add it to {FLEET[1]}, bin-quai: kids: [..., "{made["kid"]}"]' in done.stderr
 
 
-def test_json_and_show(run):
-    said = json.loads(run("new", "--json").stdout)
-    assert said == {"kid": "0001", "board": "", "file": "secrets.json"}
-    said = json.loads(run("new", "--json", "--show", "--kid", "0000ABCD").stdout)
-    assert said["kid"] == "0000abcd"
-    assert said["secret"] == _issued()["0000abcd"]["secret"]
-    assert _issued()["0001"]["secret"] not in json.dumps(said)
-    assert run("new", "--show").output.count(_issued()["0002"]["secret"]) == 1
+def test_json(run):
+    assert json.loads(run("new", "--json").stdout) == {"kid": "0001", "board": "", "file": "secrets.json"}
+    assert json.loads(run("new", "--json", "--kid", "0000ABCD").stdout)["kid"] == "0000abcd"
+    assert run("new", "--show").exit_code == 2, "no option shows a secret"
+
+
+def test_all_boards_that_lack_a_key(run):
+    town = load_fleet(ROOT / "boards.yaml")
+    run("new", "bin-quai", *FLEET)
+    before = _issued()["0002"]
+    tried = json.loads(run("new", "--all", "--json", "-n", *FLEET).stdout)
+    assert list(_issued()) == ["0002"], "a dry run"
+    said = json.loads(run("new", "--all", "--json", *FLEET).stdout)
+    assert said == tried
+    lacked = [{"kid": board.kid, "board": board.name} for board in town.nodes if board.name != "bin-quai"]
+    assert said == {"file": "secrets.json", "keys": lacked}
+    issued = _issued()
+    assert {kid: entry["board"] for kid, entry in issued.items()} == {board.kid: board.name for board in town.nodes}
+    assert issued["0002"] == before
+    assert {entry["made"] for entry in issued.values()} <= {before["made"], issue.today()}
+    assert len({entry["secret"] for entry in issued.values()}) == len(town.nodes)
+    done = run("new", "--all", *FLEET)
+    assert "every board" in done.stdout
+    assert _issued() == issued
+    assert run("check", *FLEET).exit_code == 0
+
+
+@pytest.mark.parametrize("words", ["--all bin-quai", "--all --kid 0099", f"bin-quai bin-gare --secret {'ab' * 16}"])
+def test_words_that_contradict(run, words):
+    words = words.split()
+    done = run("new", *words, *FLEET)
+    assert done.exit_code == 2
+    assert "ab" * 16 not in done.output
+    assert os.listdir() == []
 
 
 @pytest.mark.produces("bad_keys")
@@ -119,22 +133,40 @@ def test_a_board_that_is_not_there(run):
     assert "bin-quai" in caught.value.hint
 
 
-@pytest.mark.produces("test_key")
-@pytest.mark.parametrize("secret", [bytes(range(16)).hex(), bytes(range(32, 48)).hex(), "00" * 16])
-def test_secrets_that_everybody_knows(run, secret):
+@pytest.mark.produces("test_key", "bad_keys")
+@pytest.mark.parametrize(
+    ("secret", "name"),
+    [(bytes(range(16)).hex(), "test_key"), (bytes(range(32, 48)).hex(), "test_key"), ("00" * 16, "test_key"),
+     ("ab" * 16, "bad_keys"), ("0123456789abcdef" * 2, "bad_keys"), (bytes(range(7, 119, 7)).hex(), "bad_keys")],
+)  # fmt: skip
+def test_secrets_that_are_none(run, secret, name):
     with pytest.raises(HostError) as caught:
         run("new", "--secret", secret)
-    assert caught.value.name == "test_key"
+    assert caught.value.name == name
+    assert secret not in str(caught.value)
     assert not Path("secrets.json").exists()
 
 
-def test_a_secret_from_elsewhere_is_taken_over(run):
+def test_a_secret_from_elsewhere_is_taken_over_once(run):
     secret = os.urandom(16).hex()
     assert secret not in run("new", "--secret", secret).output
     assert _issued()["0001"]["secret"] == secret
+    with pytest.raises(HostError, match="0002 and 0001 have one secret") as caught:
+        run("new", "--secret", secret.upper())
+    assert caught.value.name == "bad_keys"
+    assert secret not in str(caught.value).lower()
+    assert list(_issued()) == ["0001"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"keys": []}', '{"keys": {"0001": "x"}}', '{"keys": {"1": {"secret": "00"}}}'])
+def test_a_secret_from_elsewhere_by_stdin(run):
+    secret = os.urandom(16).hex()
+    assert CliRunner().invoke(keys, ["new", "--secret", "-"], input=secret + "\n").exit_code == 0
+    assert _issued()["0001"]["secret"] == secret
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", '{"keys": []}', '{"keys": {"0001": "x"}}', '{"keys": {"1": {"secret": "00"}}}',
+                                  '{"keys": {"0001": {"board": 1, "secret": "%s"}}}' % ("ab" * 16),
+                                  '{"keys": {"0001": {"board": "a"}}}', "\u00ff" + "[" * 3000])
 def test_a_file_that_is_not_ours_is_left_alone(run, text):
     path = Path("secrets.json")
     path.write_text(text)
@@ -169,12 +201,13 @@ def test_a_full_disk_keeps_what_was_there(run, monkeypatch):
     assert os.listdir() == ["secrets.json"]
 
 
-def test_two_at_once_never_issue_one_key_id_twice(tmp_path):
-    code = "from tools.keys.command import keys; keys(['new'])"
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+def test_several_at_once_never_issue_one_key_id_twice(tmp_path, monkeypatch):
+    code = "from gateway import vault; vault.COST = (4, 8, 1); from tools.keys.command import keys; keys(['new'])"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JOURDAIN_PASSPHRASE": WORDS}
     command = [sys.executable, "-P", "-c", code]
     running = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [process.wait(60) for process in running] == [0] * 4
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE", WORDS)
     assert list(_issued(tmp_path / "secrets.json")) == ["0001", "0002", "0003", "0004"]
 
 

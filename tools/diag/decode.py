@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from gateway.errors import HostError
 from tools.diag.fields import SECRET_LEN, fields
 from tools.errors import lines
 from tools.i18n import _
+from tools.keys import secrets
 
 # What each name means to who holds a single frame and a single secret: what happened, and what to do next.
 _MEANING = {
@@ -79,25 +81,41 @@ def _hex(ctx: click.Context, param: click.Parameter, value: str) -> str:
         raise click.BadParameter(_("no hexadecimal text: {value}").format(value=value[:40]), ctx, param) from None
 
 
-def _secret(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    digits = _hex(ctx, param, value)
-    if len(digits) != 2 * SECRET_LEN:
-        said = _("{count} hexadecimal digits are needed, not {found}").format(count=2 * SECRET_LEN, found=len(digits))
+def _secret(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The digits of a secret. What is wrong with them is said without them."""
+    if value is None:
+        return None
+    try:
+        secret = bytes.fromhex(value)
+    except ValueError:
+        raise click.BadParameter(_("a secret has hexadecimal digits only"), ctx, param) from None
+    if len(secret) != SECRET_LEN:
+        said = _("{count} hexadecimal digits are needed, not {found}").format(count=2 * SECRET_LEN, found=2 * len(secret))
         raise click.BadParameter(said, ctx, param)
-    return digits
+    return secret.hex()
+
+
+def _kept(path: Path, kid: str) -> str:
+    """The secret of a key id from the file of secrets. Raises HostError (bad_keys, bad_passphrase)."""
+    entry = secrets.read(path).get(kid)
+    if entry is None:
+        what = _("there is no secret for key id {kid}").format(kid=kid)
+        raise HostError("bad_keys", what, str(path), _("name the file of the workshop that flashed the board: --secrets FILE"))
+    return entry["secret"]
 
 
 @click.command("decode", help="Open one frame with the secret of its board and name every field.")
 @click.argument("frame", callback=_hex, metavar="FRAMEHEX")
-@click.option(
-    "--secret", callback=_secret, required=True, envvar="JOURDAIN_SECRET", metavar="HEX", help="The board's secret, 32 digits."
-)
+@click.option("--secrets", "path", type=click.Path(path_type=Path), default=Path("secrets.json"),
+              help="Where the board's secret is found by the frame's key id. Made by `jourdain keys new`.")  # fmt: skip
+@click.option("--secret", callback=_secret, envvar="JOURDAIN_SECRET", metavar="HEX",
+              help="The board's secret, 32 digits, for a frame of elsewhere.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
-def decode(ctx: click.Context, frame: str, secret: str, as_json: bool) -> None:
-    """Exit code 1 and the error's name when the frame cannot be opened or understood."""
+def decode(ctx: click.Context, frame: str, path: Path, secret: str | None, as_json: bool) -> None:
+    """Exit code 1 and the error's name when the frame cannot be opened or understood. Raises HostError for the secrets."""
     try:
-        found = fields(frame, secret)
+        found = fields(frame, secret or _kept(path, parse(bytes.fromhex(frame)).kid.hex()))
     except WireError as error:
         if as_json:
             click.echo(json.dumps({"error": error.name}))

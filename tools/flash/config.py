@@ -15,9 +15,9 @@ from firmware.node.manifest import kind_of
 from gateway.bundle import compose
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
-from gateway.keys import TEST_SECRETS
 from tools.flash.build import SLOT, build_slot
 from tools.i18n import _
+from tools.keys import quality
 
 VERSION = 1
 CONFIG = ("config-0", "config-1")
@@ -96,13 +96,14 @@ def _plan(board: Board) -> dict[str, Any] | None:
 def board_secret(board: Board, secrets: Mapping[str, str]) -> dict[str, str] | None:
     """The content of secret.json, from `{kid: 32 hexadecimal digits}`; None for a radio bridge.
 
-    Raises HostError: bad_keys when the secret of the board's key id is missing or no 16 bytes, test_key when it is a
-    published one.
+    Raises HostError: bad_keys when the secret of the board's key id is missing, no 16 bytes, no chance or another key's too,
+    test_key when it is a published one.
     """
     if board.kid is None:
         return None
     where = _("{path}, key id {kid}").format(path=board.name, kid=board.kid)
-    secret = {kid.lower(): value for kid, value in secrets.items()}.get(board.kid)
+    known = {kid.lower(): value for kid, value in secrets.items()}
+    secret = known.get(board.kid)
     if secret is None:
         raise HostError("bad_keys", _("there is no secret for this key id"), where, _("make one: jourdain keys new"))
     try:
@@ -111,9 +112,7 @@ def board_secret(board: Board, secrets: Mapping[str, str]) -> dict[str, str] | N
         whole = False
     if not whole:
         raise HostError("bad_keys", _("the secret is not 32 hexadecimal digits"), where, _("make one: jourdain keys new"))
-    if bytes.fromhex(secret) in TEST_SECRETS:
-        what = _("everybody knows this secret: it is printed in the specification")
-        raise HostError("test_key", what, where, _("make one: jourdain keys new"))
+    quality.judge(board.kid, known, where)
     return {"kid": board.kid, "secret": secret.lower(), "uid": board.uid or ""}
 
 
