@@ -116,7 +116,8 @@ class RadioModule:
 class Driver:
     """A sensor's driver: its bus, on I2C the addresses that the part can have (the usual one first), and what else an entry
     may give: `power`, a pin, and `rom`, hexadecimal. What it draws, in uA, for how many ms a measurement; source: says who.
-    reads: what a sound one reads, anywhere. peak_ua: the most that it draws; terminals: as printed on the part."""
+    reads: what a sound one reads, anywhere. peak_ua: the most that it draws; supply_mv: least and most; terminals: as printed
+    on the part; outside: of the housing, on a cable."""
 
     name: str
     title: str
@@ -130,6 +131,7 @@ class Driver:
     peak_ua: int
     supply_mv: tuple[int, int]
     terminals: tuple[Terminal, ...]
+    outside: bool
     buy: Buy
     reads: "Reads | None" = None
 
@@ -279,7 +281,7 @@ def _driver(name: str, raw: dict[str, Any]) -> Driver:
     return Driver(
         name, raw["title"], raw["bus"], address, options, **raw["power"],
         peak_ua=raw.get("peak_ua", raw["power"]["active_ua"]), supply_mv=_pair(raw["supply_mv"]),
-        terminals=hardware.terminals(raw["terminals"]), buy=Buy(**raw["buy"]), reads=reads,
+        terminals=hardware.terminals(raw["terminals"]), outside=raw.get("outside", False), buy=Buy(**raw["buy"]), reads=reads,
     )  # fmt: skip
 
 
