@@ -4,9 +4,10 @@
         desk.drive                  # a folder; a UF2 that is copied there makes the drive disappear and the chip start
         desk.port                   # socket://127.0.0.1:PORT, where its USB console is once it has started
 
-A thread of its own runs the chip, never faster than time passes: a busy chip takes about sixteen times as long as a real one,
-an idle one as long. The port refuses whoever comes while the chip is off, in BOOTSEL or not yet on the bus, takes one client
-at a time, and breaks when the chip leaves the bus, as a USB port does.
+A thread of its own runs the chip, never faster than time passes: a busy chip takes about twenty times as long as a real one,
+an idle one as long. `desk.clock` is a file with the chip's time, for commands that shall wait by it (chip_time.py). The port
+refuses whoever comes while the chip is off, in BOOTSEL or not yet on the bus, takes one client at a time, and breaks when the
+chip leaves the bus, as a USB port does.
 """
 
 import contextlib
@@ -18,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bootsel import Drive
+from chip_time import Clock
 from emulator import MOST, Pico
+from flash_time import FlashTime
 
 STEP_US = 2_000  # of chip time, between two looks at the line
 LOOK_S = 0.02
@@ -27,21 +30,28 @@ LOOK_S = 0.02
 class Desk:
     """A Pico on a cable; see above. `pico`: the board, for the circuit around it; without one an empty board.
 
-    `figures`: (wall s, what happened) of drive, boots and clients, for the reports of tests.
+    `figures`: (the desk's time in s, what happened): drives and boots.
     """
 
     def __init__(self, folder: Path, pico: Pico | None = None) -> None:
         self.pico = pico or Pico()
         self.drive = folder / "RPI-RP2"
+        self.clock = folder / "clock"
+        self._clock = Clock(self.clock)
+        self.flash_time = FlashTime(self.pico.mcu)
         self._drive = Drive(self.drive, self.pico.mcu.flash)
         self._line = Line(self.pico)
         self.port = f"socket://127.0.0.1:{self._line.number}"
-        self.began = time.monotonic()
         self.figures: list[tuple[float, str]] = []
         self._plugged = threading.Event()
         self._closing = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._guarded, daemon=True)
+
+    @property
+    def now_s(self) -> float:
+        """The desk's time: the chip's while it runs, else the wall's."""
+        return self._clock.now()
 
     def __enter__(self) -> "Desk":
         self._plugged.set()
@@ -61,6 +71,14 @@ class Desk:
     def there(self) -> bool:
         """Is the port there?"""
         return self._line.there
+
+    def cost(self) -> str:
+        """What the chip has done so far."""
+        flash, line = self.flash_time, self._line
+        return (
+            f"processor {self.pico.busy_ms / 1000:.1f} s, flash {flash.busy_ms / 1000:.1f} s ({flash.erased} erases, "
+            f"{flash.pages} pages), console {line.bytes_in} B in, {line.bytes_out} B out"
+        )
 
     def pull(self) -> None:
         """Pull the cable, which is also the board's power."""
@@ -90,7 +108,8 @@ class Desk:
     def _live(self) -> None:
         self.pico.on_reset = self._line.drop
         while not self._closing:
-            if not self._plugged.wait(0.1):
+            if not self._plugged.wait(LOOK_S):
+                self._clock.advance(LOOK_S)
                 continue
             self._note("plugged in")
             while self._plugged.is_set() and not self._closing:
@@ -110,6 +129,7 @@ class Desk:
                 self.pico.reboot()
                 break
             time.sleep(LOOK_S)
+            self._clock.advance(LOOK_S)
         self._drive.hide()
 
     def _serve_port(self) -> None:
@@ -118,7 +138,9 @@ class Desk:
         chip_us, wall_s = self.pico.clock.now_us, time.monotonic()
         while self._plugged.is_set() and not self._closing and self.pico.resets == resets:
             self._line.move()
+            before_us = self.pico.clock.now_us
             self.pico.step(STEP_US)
+            self._clock.advance((self.pico.clock.now_us - before_us) / 1e6)
             ahead_s = (self.pico.clock.now_us - chip_us) / 1e6 - (time.monotonic() - wall_s)
             if ahead_s > 0:
                 self._line.wait(ahead_s)
@@ -126,7 +148,7 @@ class Desk:
                 chip_us, wall_s = self.pico.clock.now_us, time.monotonic()
 
     def _note(self, what: str) -> None:
-        self.figures.append((time.monotonic() - self.began, what))
+        self.figures.append((self.now_s, what))
 
 
 class Line:
