@@ -26,10 +26,11 @@ FILE = "commissioning.jsonl"  # beside boards.yaml
 RESULTS = ("applied", "already so", "failed")
 START = "0" * 64
 MAX_LINE_BYTES = 256 * 1024
+MAX_DEPTH = 8  # of lists and maps inside of an entry
 _OPENING = b'{"prev":"'
 _CHUNK = 65_536
 _LATEST_S = 1e11  # the year 5138: what a clock can say and a calendar can show
-_TEXT = (str, type(None))
+_TEXT, _MAP, _LIST = (str, type(None)), (dict, type(None)), (list, type(None))
 # What an entry may say, and of which types; what a map or a list holds is for whoever shows it to judge.
 _TYPES: dict[str, tuple[type, ...]] = {
     "at": (int, float),
@@ -41,12 +42,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "what": _TEXT,
     "port": _TEXT,
     "kid": _TEXT,
-    "versions": (dict,),
-    "hashes": (dict,),
-    "files": (dict,),
-    "selftest": (list,),
-    "uplink": (dict, type(None)),
-    "calibration": (dict,),
+    "versions": _MAP,
+    "hashes": _MAP,
+    "files": _MAP,
+    "selftest": _LIST,
+    "uplink": _MAP,
+    "calibration": _MAP,
 }
 _NEEDED = ("at", "who", "board", "result")
 _SECRET_KEY = re.compile(r"secret|key|passphrase|passw|private|token|credential|k_(up|dn|hop)|_iv", re.I)
@@ -157,6 +158,15 @@ def _entry(line: bytes) -> dict[str, Any]:
     return entry
 
 
+def _shallow(value: Any, levels: int) -> None:
+    """Whoever shows an entry may go into it without fear. Raises ValueError."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for each in inside:
+        if levels == 0:
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+        _shallow(each, levels - 1)
+
+
 def _no_number(word: str) -> None:
     raise ValueError(word)  # NaN and its like: Python alone takes them for JSON
 
@@ -168,6 +178,7 @@ def _check(entry: Mapping[str, Any]) -> None:
     for key, value in entry.items():
         if key in _TYPES and (not isinstance(value, _TYPES[key]) or isinstance(value, bool)):
             raise ValueError(f"{key!r} has the wrong type")
+    _shallow(entry, MAX_DEPTH)
     if not 0 <= entry["at"] < _LATEST_S:
         raise ValueError("'at' is no date")
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "label": Lazy("tools.label.command:label", "tools", "Make labels with a QR code, one by one or on a sheet.", "boards"),
     "record": Lazy("tools.label.record:record", "tools", "Show what was done to boards: who, when, with what result.", "board"),
     "bundle": Lazy("tools.bundle.command:bundle", "tools", "Put all that flashing needs into one file, to work off line."),
+    "sheet": Lazy("tools.label.sheet:sheet", "tools", "Make the commissioning sheet of a board.", "board"),
     "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
     "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable.", "board"),

@@ -51,10 +51,10 @@ def _refused(path, call=record.examine):
 def test_entries_come_back_as_they_went_in(path):
     assert record.examine(path) == ([], record.START, 0)
     title = 'Place de l\'Église, "bout"\n\u2028\udcff'
-    record.append(path, {**DONE, "what": title})
+    record.append(path, {**DONE, "what": title, "selftest": None, "files": None})
     _add(path, "b", "c")
     first, *_rest = entries = record.read(path)
-    assert first == {"prev": record.START, **DONE, "what": title}
+    assert first == {"prev": record.START, **DONE, "what": title, "selftest": None, "files": None}
     assert [entry["board"] for entry in entries] == ["bin-quai", "b", "c"]
     lines = path.read_bytes().splitlines()
     assert [json.loads(line)["prev"] for line in lines[1:]] == [hashlib.sha256(line).hexdigest() for line in lines[:-1]]
@@ -135,6 +135,8 @@ HOSTILE = [
     b'{"prev":"%s","at":"soon","who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":NaN,"who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":1,"who":"","board":"","result":"","files":{"same":NaN}}\n' % record.START.encode(),
+    b'{"prev":"%s","at":1,"who":"","board":"","result":"","files":%s1%s}\n'
+    % (record.START.encode(), b'{"a":' * 9, b"}" * 9),
     b'{"prev":"%s","at":1e300,"who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":true,"who":"","board":"","result":""}\n' % record.START.encode(),
     b'{"prev":"%s","at":1,"who":[],"board":"","result":""}\n' % record.START.encode(),

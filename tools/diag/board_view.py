@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -82,11 +83,13 @@ class View:
 
 def check_row(check: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """A line of a self-test for people: passed or not, of what, the measured value or the error, the limits."""
-    limits = check.get("limits")
-    span = "..".join("" if limit is None else str(limit) for limit in limits) if isinstance(limits, list | tuple) else ""
-    word = _("passed") if check.get("passed") is True else _("FAILED")
-    said = check.get("error") or f"{_span(check.get('value'))} {check.get('unit') or ''}".strip()
-    return word, str(check.get("name", "-")), str(said), span
+    unit, limits = str(check.get("unit") or ""), check.get("limits")
+    scale, space, name = unit.partition(" ")
+    factor, unit = (float(scale), name) if space and re.fullmatch(r"0\.0*1", scale) else (1.0, unit)  # 187 in 0.1 Cel: 18.7 Cel
+    ends = limits if isinstance(limits, list | tuple) else []
+    span = "..".join("" if limit is None else _span(limit, factor) for limit in ends)
+    said = check.get("error") or f"{_span(check.get('value'), factor)} {unit}".strip()
+    return _("passed") if check.get("passed") is True else _("FAILED"), str(check.get("name", "-")), str(said), span
 
 
 def _print(rows: Sequence[tuple[str, ...]]) -> None:
@@ -150,11 +153,11 @@ def _text(value: Any) -> str:
     return "-" if value is None else str(plain(value))
 
 
-def _span(value: Any) -> str:
-    """Several measurements of one thing by their lowest and highest."""
+def _span(value: Any, factor: float) -> str:
+    """Whole numbers times a factor; several measurements of one thing by their lowest and highest."""
     if isinstance(value, list) and len(value) > 2 and all(type(each) is int for each in value):
-        return f"{min(value)}..{max(value)}"
-    return _text(value)
+        return f"{_span(min(value), factor)}..{_span(max(value), factor)}"
+    return f"{round(value * factor, 5):g}" if type(value) is int and factor != 1 and abs(value) < 1 << 53 else _text(value)
 
 
 def _flat(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -33,8 +33,8 @@ def result(entry: Entry) -> str:
 
 def checks(entry: Entry) -> list[tuple[str, ...]]:
     """The lines of an entry's self-test: passed or not, of what, value or error, limits."""
-    found = entry.get("selftest", [])
-    return [tuple(cleaned(cell) for cell in check_row(check)) for check in found if isinstance(check, Mapping)]
+    found = [check for check in entry.get("selftest") or [] if isinstance(check, Mapping)]
+    return [tuple(cleaned(cell) for cell in check_row(check)) for check in found]
 
 
 def tested(entry: Entry) -> str:
