@@ -14,6 +14,7 @@ from tools import cli
 from tools.label import facts, sheet
 from tools.label.book import when
 from tools.plan import battery, command
+from tools.wiring import draw
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AT = 1_790_000_000
@@ -96,8 +97,9 @@ def test_all_that_is_known_of_a_board_is_on_its_sheet(fleet, tmp_path):
     for words in ("installed by", "date", "photo number", "signature", "remarks"):
         assert words in cells.texts
     assert f"The record had 4 entries, 3 of this board; head {record.examine(path).head}" in text
-    (svg,) = re.findall("<svg.*?</svg>", document, re.S)
-    assert labels.read(labels.raster(svg, 300)) == [("JD:PORT-LUCE:BIN-QUAI", "QRCode")]
+    label, drawing = re.findall("<svg.*?</svg>", document, re.S)
+    assert labels.read(labels.raster(label, 300)) == [("JD:PORT-LUCE:BIN-QUAI", "QRCode")]
+    assert drawing in draw.svg(fleet, board)
 
 
 def test_every_board_has_a_sheet_that_needs_nothing_else(fleet):
@@ -106,6 +108,7 @@ def test_every_board_has_a_sheet_that_needs_nothing_else(fleet):
         assert not {"script", "link", "img", "iframe", "object"} & set(cells.tags)
         assert not re.search(r"src=|url\(|@import", document)
         assert "@page{size:A4" in document
+        assert not re.search(r'<style.*<style| id="', document, re.S)  # what is inlined keeps to itself
         assert document.count("not recorded yet: `jourdain flash` does it") == (2 if board.role == "bridge" else 3)
         wired = [row[0] for row in cells.rows if len(row) == 3]
         assert set(board.sensors) <= set(wired)

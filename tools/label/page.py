@@ -87,6 +87,11 @@ def box(words: str) -> str:
     return f'<div class="box">{text(words)}</div>'
 
 
+def drawing(svg: str) -> str:
+    """A drawing on a page of its own, as large as that takes it."""
+    return f'<div class="drawing">{svg}</div>'
+
+
 def note(words: str) -> str:
     """A small sentence."""
     return f'<p class="note">{text(words)}</p>'

@@ -15,10 +15,11 @@ from tools.label import book, facts, page, svg
 from tools.label.label import SIZE_MM, write
 from tools.label.layout import layout
 from tools.label.record import RECORD_HELP
+from tools.wiring import draw
 
 
 @click.command(
-    help="Make the commissioning sheet of a board: a page of A4 to print, fill in and sign.",
+    help="Make the commissioning sheet of a board: a page of A4 to print, fill in and sign, the wiring on its back.",
     epilog=_("Example: `jourdain sheet bin-quai --out bin-quai.html`, then print it from a browser."),
 )
 @click.argument("board", shell_complete=completion.boards)
@@ -38,7 +39,8 @@ def sheet(board: str, out: Path | None, path: Path | None, inventory: Path, as_j
 def html(inv: Inventory, board: Board, found: record.Book) -> str:
     """The sheet of a board as one HTML document."""
     entries: list[book.Entry] = [entry for entry in found.entries if entry["board"] == board.name]
-    parts = [_head(inv, board), _facts(inv, board, entries), _wiring(inv, board), _done(entries), _hand(), _foot(found, entries)]
+    front = [_head(inv, board), _facts(inv, board, entries), _wiring(inv, board), _done(entries), _hand(), _foot(found, entries)]
+    parts = [*front, page.drawing(draw.svg(inv, board))]
     return page.document(_("Commissioning sheet of {board}").format(board=board.name), _("en"), parts)  # in French: fr
 
 
