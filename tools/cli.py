@@ -86,18 +86,9 @@ def translated(command: click.Command) -> click.Command:
     return command
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - as slow as click itself
-
-    try:
-        return version("jourdain")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
-        click.echo(f"jourdain {_version()}")
+        click.echo(f"jourdain {errors.version()}")
         ctx.exit()
 
 

@@ -96,6 +96,17 @@ def document(error: HostError) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
+def version() -> str:
+    """Of this installation."""
+    from importlib.metadata import PackageNotFoundError  # noqa: PLC0415 - as slow as click itself
+    from importlib.metadata import version as of  # noqa: PLC0415
+
+    try:
+        return of("jourdain")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def unexpected(error: Exception) -> HostError:
     """An error of ours, not of the user's: the last line of our own code that it came through."""
     import traceback  # noqa: PLC0415 - only where something is wrong

@@ -32,6 +32,16 @@ def plain_is_known(monkeypatch):
     monkeypatch.setattr("tools.keys.secrets._tell", lambda path: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept(tmp_path_factory):
+    """Where the record and the labels of these tests go: not beside the shipped boards.yaml."""
+    folder = tmp_path_factory.mktemp("kept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOURDAIN_RECORD", str(folder / "commissioning.jsonl"))
+        patch.setenv("JOURDAIN_LABELS", str(folder / "labels"))
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def town():
     return inventory.load(ROOT / "boards.yaml")

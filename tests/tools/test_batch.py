@@ -14,10 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from flashing import ROOT
 from pty_board import PtyBoard
 
+from gateway import record
 from tools.flash import connect
 
 COUNT = 20
 COMMAND = (sys.executable, "-P", "-c", "from tools.cli import main; main()", "flash")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("JOURDAIN_")}
 
 HEAD = """
 sites:
@@ -71,7 +73,7 @@ class Workshop:
     def start(self, *words):
         return subprocess.Popen(
             [*COMMAND, *words, "--json"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def run(self, *words):
@@ -98,6 +100,10 @@ CUT, FULL, OTHER, DEAF = 3, 8, 12, 17
 FOUR = {name(n): error for n, error in ((CUT, "transfer"), (FULL, "transfer"), (OTHER, "mismatch"), (DEAF, "no_device"))}
 
 
+def good():
+    return [name(n) for n in range(1, COUNT + 1) if name(n) not in FOUR]
+
+
 @pytest.mark.produces("partial")
 @pytest.mark.share("flash")
 def test_twenty_boards_of_which_four_fail_and_a_second_run_that_does_the_rest(tmp_path):
@@ -122,6 +128,10 @@ def test_twenty_boards_of_which_four_fail_and_a_second_run_that_does_the_rest(tm
         assert (said["applied"], said["already_so"], said["failed"]) == (16, 0, 4)
         in_service(said, 16)
         assert f"{boards[DEAF].port}: silent" in next(each for each in said["boards"] if each["board"] == name(DEAF))["where"]
+        entries = record.read(tmp_path / "commissioning.jsonl")
+        assert {each["board"]: each["error"] for each in entries if each["result"] == "failed"} == FOUR
+        assert sorted(each["board"] for each in entries if each["selftest"] and each["uplink"]) == good()
+        assert sorted(path.stem for path in (tmp_path / "labels").iterdir()) == good()
         assert err.count("partial: 4 of 20 boards failed: bin-03, bin-08, bin-12, bin-17") == 1
 
         # Plugged in again, emptied, the right board, and reset into a state without a program.
@@ -134,6 +144,7 @@ def test_twenty_boards_of_which_four_fail_and_a_second_run_that_does_the_rest(tm
         assert {each["board"] for each in said["boards"] if each["result"] == "applied"} == set(FOUR)
         assert (said["applied"], said["already_so"], said["failed"]) == (4, 16, 0)
         in_service(said, 20)
+        assert len(record.read(tmp_path / "commissioning.jsonl")) == 2 * COUNT
 
 
 def in_service(said, count):

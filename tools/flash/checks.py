@@ -8,7 +8,8 @@ from gateway.errors import HostError
 from tools.diag.selftest import judge
 from tools.diag.service import Port
 from tools.diag.update import send
-from tools.flash import identify, uplink
+from tools.flash import uplink
+from tools.flash.chip import may_be
 from tools.flash.config import board_config
 from tools.flash.job import Job
 from tools.flash.running import FATAL, Hello
@@ -24,10 +25,9 @@ def greet(job: Job) -> None:
     """Make sure, by its console, that a board in production is the one that is meant, and that we have its key."""
     assert job.port is not None
     program = job.listen(Port(job.port))
-    job.uid = program.service.greet().uid
-    if job.entry.uid is None:
-        raise identify.unknown_chip(job.how.inv, job.entry, job.uid)
+    identity = program.service.greet()
     job.status = program.service.ask("status")
+    may_be(job, identity.uid)
     job.closed = bool(job.status["production"])
     job.steps.done(_("found: in production, firmware {firmware}, release {release}, {uid}").format(**job.status))
 

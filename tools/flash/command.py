@@ -1,5 +1,6 @@
 """`jourdain flash BOARD...`: what was asked for, on its way through deploy.py and batch.py."""
 
+import contextlib
 import functools
 import json
 import os
@@ -10,11 +11,12 @@ from typing import Any
 
 import click
 
+from gateway import record
 from gateway.bundle import read as read_release
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
 from tools import completion, errors
-from tools.flash import batch, outcome, uplink
+from tools.flash import batch, bench, chip, outcome, uplink
 from tools.flash.config import trusted_keys
 from tools.flash.job import How, Job
 from tools.flash.progress import Screen, Steps
@@ -33,6 +35,11 @@ _path = click.Path(path_type=Path)
               help="Serial port; repeated, a pool whose boards are known by their chips; else the boards on USB.")  # fmt: skip
 @click.option("--inventory", type=_path, default=Path("boards.yaml"), help="The fleet.")
 @click.option("--secrets", type=_path, default=Path("secrets.json"), help="Made by `jourdain keys new`.")
+@click.option("--bundle", type=_path, envvar="JOURDAIN_BUNDLE",
+              help="Made by `jourdain bundle`; else jourdain.bundle beside the inventory.")  # fmt: skip
+@click.option("--adopt", is_flag=True, help="Bind the chip to the board in boards.yaml, where that has none, or another.")
+@click.option("--micropython", type=click.Choice(chip.MODES),
+              help="When to put MicroPython itself on; else if missing or older than 1.24, and in the bundle.")  # fmt: skip
 @click.option("--trust", type=_path, multiple=True,
               help="A file of release keys that the board shall trust; else it keeps those it has.")  # fmt: skip
 @click.option("--release", type=_path, help="A signed release for boards in production: it comes through their console.")
@@ -42,8 +49,13 @@ _path = click.Path(path_type=Path)
 @click.option("--broker", envvar="JOURDAIN_BROKER", metavar="URL", help="mqtt:// or mqtts://, where gateways publish readings.")
 @click.option("--user", help="Name at the broker; the password is read from JOURDAIN_PASSWORD.")
 @click.option("--ca-file", type=_path, help="The authority that signed the broker's certificate.")
+@click.option("--record", type=_path, envvar="JOURDAIN_RECORD",
+              help="What was done is noted there; else in commissioning.jsonl beside the inventory.")  # fmt: skip
+@click.option("--labels", type=_path, envvar="JOURDAIN_LABELS", help="Folder of the labels; else labels beside the inventory.")
+@click.option("--no-label", is_flag=True, help="Make no label.")
+@click.option("--resume", is_flag=True, help="Leave out, untouched, what the record says is in service just so.")
 @click.option("-n", "--dry-run", is_flag=True, help="Identify and compare; write nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before a board gets another name.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before a board gets another name, or an entry another chip.")
 @click.option("--no-input", is_flag=True, help="Never ask; what needs an answer fails.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
@@ -56,18 +68,17 @@ def flash(boards: tuple[str, ...], every: bool, as_json: bool, quiet: bool, **ho
     screen = Screen([entry.name for entry in entries], quiet) if many else None
     questions = batch.Questions(functools.partial(_put, screen), stop)
     asked = _how(inv, entries, how, functools.partial(_confirm, how["yes"], how["no_input"], questions), stop)
+    jobs = [Job(asked, entry, screen.row(entry.name) if screen else Steps(quiet)) for entry in entries]
+    if how["resume"]:
+        batch.leave_out(jobs)
     try:
-        bench = batch.assign(inv, entries, how["ports"])
-        jobs = [_job(asked, entry, bench, screen.row(entry.name) if screen else Steps(quiet)) for entry in entries]
-        if screen:
-            with screen:
-                interrupted = batch.run([job for job in jobs if not job.error], stop, questions)
-        else:
-            interrupted = batch.run(jobs, stop, questions)
+        found = bench.assign(inv, [job.entry for job in jobs if not job.left_out], how["ports"])
+        with screen or contextlib.nullcontext():
+            interrupted = batch.run(jobs, found, stop, questions)
     finally:
         if asked.upstream:
             asked.upstream.close()
-    (_say_many if many else _say_one)(jobs, bench, as_json=as_json, quiet=quiet)
+    (_say_many if many else _say_one)(jobs, found, as_json=as_json, quiet=quiet)
     if interrupted:
         raise click.exceptions.Exit(errors.INTERRUPTED)
 
@@ -91,6 +102,11 @@ def _how(
         issued=keys.read(said["secrets"]) if keyed else {},
         confirm=confirm,
         halt=stop.halt,
+        bundle=said["bundle"] or inv.path.parent / "jourdain.bundle",
+        adopt=said["adopt"],
+        micropython=said["micropython"],
+        record=said["record"] or inv.path.parent / record.FILE,
+        labels=None if said["no_label"] else said["labels"] or inv.path.parent / "labels",
         trust=trusted_keys(said["trust"]) if said["trust"] else None,
         release=read_release(said["release"]) if said["release"] else None,
         selftest=not said["no_selftest"],
@@ -102,13 +118,6 @@ def _how(
 
 def _upstream(said: dict[str, Any]) -> uplink.Upstream:
     return uplink.broker(said["broker"], said["user"], said["ca_file"], os.environ.get("JOURDAIN_PASSWORD"))
-
-
-def _job(how: How, entry: Board, bench: batch.Bench, steps: Any) -> Job:
-    place = bench.places.get(entry.name, batch.Place(""))
-    job = Job(how, entry, steps, place.port or None, there=place.there, connection=place.connection)
-    job.error = bench.faults.get(entry.name)
-    return job
 
 
 def _put(screen: Screen | None, question: str) -> bool:
@@ -128,7 +137,7 @@ def _confirm(yes: bool, no_input: bool, questions: batch.Questions, board: str, 
         raise HostError("unconfirmed", _("you said no: {question}").format(question=question), board, _("nothing was written"))
 
 
-def _say_one(jobs: Sequence[Job], _bench: batch.Bench, *, as_json: bool, quiet: bool) -> None:
+def _say_one(jobs: Sequence[Job], _bench: bench.Bench, *, as_json: bool, quiet: bool) -> None:
     (job,) = jobs
     if as_json:
         click.echo(json.dumps(outcome.document(job), ensure_ascii=False))
@@ -139,15 +148,15 @@ def _say_one(jobs: Sequence[Job], _bench: batch.Bench, *, as_json: bool, quiet: 
         raise click.exceptions.Exit(errors.exit_code(job.error))
 
 
-def _say_many(jobs: Sequence[Job], bench: batch.Bench, *, as_json: bool, quiet: bool) -> None:
+def _say_many(jobs: Sequence[Job], found: bench.Bench, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        click.echo(json.dumps(outcome.documents(jobs, bench), ensure_ascii=False))
+        click.echo(json.dumps(outcome.documents(jobs, found), ensure_ascii=False))
     elif not quiet:
         outcome.table(jobs)
     failed = [job for job in jobs if job.error]
     for job in failed:
         click.echo(f"\n{job.entry.name}\n{errors.lines(job.error)}" if job.error else "", err=True)
-    for place in bench.others:
+    for place in found.others:
         click.echo(_("{port}: {uid} is none of these boards").format(port=place.port, uid=place.uid or place.there), err=True)
     if failed and not any(job.halted for job in jobs):
         what = _("{failed} of {count} boards failed: {names}").format(

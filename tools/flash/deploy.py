@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 
 from gateway.errors import HostError
 from tools import errors
-from tools.flash import connect, identify, provision, write
+from tools.flash import connect, provision, write
 from tools.flash.checks import close_again, compare_status, first_uplink, greet, judge_hello, self_test, update
+from tools.flash.chip import adopt, interpreter, recognise
 from tools.flash.config import CONFIG, board_files
-from tools.flash.job import ALREADY_SO, APPLIED, CONSOLE, FAILED, REPL, Halt, Item, Job
+from tools.flash.job import ALREADY_SO, APPLIED, CONSOLE, FAILED, REPL, SILENT, Halt, Item, Job
+from tools.flash.keep import keep
 from tools.i18n import _, n_
 
 HELLO_S = 20.0
@@ -26,11 +28,17 @@ def way(job: Job) -> Iterator[Callable[[Job], None]]:
     if job.there == CONSOLE:
         yield greet
     if job.there == CONSOLE and (job.how.release or job.how.dry_run):
+        yield adopt
         yield compare_status
         yield update
     else:
         yield enter
+        yield interpreter
+        if job.there == SILENT:
+            return  # a dry run, and nothing to ask yet
         yield recognise
+        yield counter
+        yield adopt
         yield plan
         yield copy
         yield restart
@@ -60,6 +68,7 @@ def deploy(job: Job) -> None:
     finally:
         job.leave()
         job.seconds = time.monotonic() - began
+        keep(job)
 
 
 def _failed(job: Job, step: str, error: HostError) -> None:
@@ -83,43 +92,45 @@ def build(job: Job) -> None:
 
 
 def look(job: Job) -> None:
-    """What is at the port: a REPL, or a program whose REPL is closed."""
+    """What is at the port: a REPL, a program whose REPL is closed, or nothing that answers, as a chip without MicroPython."""
     if job.there:
         return
-    assert job.port is not None
+    job.there = SILENT
+    if not job.port:
+        return
     try:
         job.connection = connect.Connection(job.port)
         job.there = REPL
     except HostError as error:
-        if error.name != "repl_closed":
+        if error.name == "repl_closed":
+            job.there = CONSOLE
+        elif error.name == "no_device":
+            job.missing = error
+        else:
             raise
-        job.there = CONSOLE
 
 
 def enter(job: Job) -> None:
-    """The REPL; that of a board in production is opened with its key, until its next boot."""
-    if job.there == CONSOLE:
-        job.program.service.ask("open")
-        job.leave()
-    if job.connection is None:
-        assert job.port is not None
-        job.connection = connect.Connection(job.port)
+    """The REPL of a board in production, opened with its key until its next boot."""
+    if job.there != CONSOLE:
+        return
+    job.program.service.ask("open")
+    job.free()
+    job.connection, job.there = connect.Connection(job.port or ""), REPL
 
 
-def recognise(job: Job) -> None:
-    """Chip, unique id, MicroPython: a board that is another one is refused."""
-    job.found = found = identify.ask(job.repl)
-    job.uid = found.uid
-    job.steps.done(_("found: {machine}, MicroPython {version}, {uid}").format(
-        machine=found.machine, version=found.micropython, uid=found.uid))  # fmt: skip
-    identify.compare(job.how.inv, job.entry, found)
+def counter(job: Job) -> None:
+    """Has the key a counter on this chip, and on no other? HostError (bad_keys)."""
+    assert job.found is not None
+    job.fresh_counter = provision.wanted(job.entry, job.found, job.how.issued)
 
 
 def plan(job: Job) -> None:
-    """What is to be written: the difference, and a counter where the key has none yet."""
+    """What is to be written: the difference."""
     found, entry = job.found, job.entry
     assert found is not None
-    job.fresh_counter = provision.wanted(entry, found, job.how.issued)
+    if job.adopted:
+        build(job)
     job.todo = write.plan(job.files, write.hashes(job.repl, job.files))
     if job.how.dry_run:
         return

@@ -83,11 +83,13 @@ def ask(connection: Connection) -> Found:
 
 def compare(inv: Inventory, board: Board, found: Found) -> None:
     """Refuse a board that is not the one of the inventory. HostError (mismatch) says what was found."""
-    _compare_chip(inv, board, found)
-    _compare_uid(inv, board, found)
+    compare_chip(inv, board, found)
+    compare_interpreter(board, found)
+    compare_uid(inv, board, found.uid)
 
 
-def _compare_chip(inv: Inventory, board: Board, found: Found) -> None:
+def compare_chip(inv: Inventory, board: Board, found: Found) -> None:
+    """Refuse a chip of another family. HostError (mismatch)."""
     kind: BoardType = inv.presets.boards[board.type]
     where = inv.where(board.name)
     if found.platform != kind.platform or found.chip != kind.chip:
@@ -95,6 +97,10 @@ def _compare_chip(inv: Inventory, board: Board, found: Found) -> None:
             found=found.machine or found.platform, board=board.name, type=board.type, chip=kind.chip
         )
         raise HostError("mismatch", what, where, _("plug in the right board, or correct its type"))
+
+
+def compare_interpreter(board: Board, found: Found) -> None:
+    """Refuse a MicroPython that is too old, or of another bytecode. HostError (mismatch)."""
     if found.version[:2] < OLDEST:
         what = _("its MicroPython is {found}; 1.24 or newer is needed").format(found=found.micropython)
         raise HostError("mismatch", what, board.name, _("put a newer MicroPython on it"))
@@ -106,24 +112,25 @@ def _compare_chip(inv: Inventory, board: Board, found: Found) -> None:
         raise HostError("mismatch", what, board.name, _("install the mpy-cross of that MicroPython's version"))
 
 
-def _compare_uid(inv: Inventory, board: Board, found: Found) -> None:
+def owner(inv: Inventory, uid: str) -> str | None:
+    """The board that has this chip, by boards.yaml."""
+    return next((name for name, entry in inv.boards.items() if entry.uid == uid), None)
+
+
+def compare_uid(inv: Inventory, board: Board, uid: str) -> None:
+    """Refuse another chip, and one that boards.yaml does not know. HostError (mismatch)."""
     where = inv.where(board.name)
-    if board.uid == found.uid:
+    if board.uid == uid:
         return
-    other = next((name for name, entry in inv.boards.items() if entry.uid == found.uid), None)
+    other = owner(inv, uid)
     if other is not None:
         what = _("this chip is that of {other}, not of {board}").format(other=other, board=board.name)
         hint = _("flash {other}, or give each its own uid in boards.yaml").format(other=other)
         raise HostError("mismatch", what, inv.where(other), hint)
     if board.uid is None:
-        raise unknown_chip(inv, board, found.uid)
-    what = _("this chip is {found}, {board} is {wanted}").format(found=found.uid, board=board.name, wanted=board.uid)
-    hint = _('plug in the right board; if this one replaces it, write there: uid: "{uid}"').format(uid=found.uid)
+        what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
+        hint = _('if it is this one: --adopt, or write there: uid: "{uid}"').format(uid=uid)
+        raise HostError("mismatch", what, where, hint)
+    what = _("this chip is {found}, {board} is {wanted}").format(found=uid, board=board.name, wanted=board.uid)
+    hint = _('plug in the right board; if this one replaces it: --adopt, or write there: uid: "{uid}"').format(uid=uid)
     raise HostError("mismatch", what, where, hint)
-
-
-def unknown_chip(inv: Inventory, board: Board, uid: str) -> HostError:
-    """A chip at an entry that has none yet."""
-    what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
-    hint = _('if it is this one: --adopt, or write there: uid: "{uid}"').format(uid=uid)
-    return HostError("mismatch", what, inv.where(board.name), hint)

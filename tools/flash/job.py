@@ -1,5 +1,6 @@
 """A board on its way into service: what was asked for, and all that is known of it so far."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,18 +61,25 @@ class How:
 
 @dataclass
 class Job:
-    """A board on its way. `closed`: in production, its REPL was closed; `piv`: the counter that comes next."""
+    """A board on its way.
+
+    adopted: the chip that is bound to the entry now; missing: why there is no REPL; micropython_sha256: of the image that was
+    put on; closed: in production, its REPL was closed; sent: bytes of a release; piv: the counter that comes next.
+    """
 
     how: How
     entry: Board
     steps: Progress
-    port: str | None
+    port: str | None = None
     there: str = ""
     connection: Connection | None = None
     running: Running | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     found: Found | None = None
     uid: str | None = None
+    adopted: str | None = None
+    missing: HostError | None = None
+    micropython_sha256: str | None = None
     closed: bool = False
     fresh_counter: bool = False
     todo: Plan = field(default_factory=lambda: Plan([], [], []))
@@ -86,6 +94,7 @@ class Job:
     items: list[Item] = field(default_factory=list)
     error: HostError | None = None
     halted: bool = False
+    left_out: bool = False
     seconds: float = 0.0
 
     @property
@@ -127,10 +136,13 @@ class Job:
     def leave(self) -> None:
         """Whatever went wrong, the board goes on with what it has, and its port is free."""
         if self.connection:
-            try:
+            with contextlib.suppress(HostError):  # it is gone
                 self.connection.restart()
-            except HostError:
-                pass  # it is gone
+        self.free()
+
+    def free(self) -> None:
+        """Let go of the port; the board stays as it is."""
+        if self.connection:
             self.connection.close()
         if self.running:
             self.running.close()

@@ -9,7 +9,8 @@ import click
 
 from tools import errors
 from tools.flash import uplink
-from tools.flash.batch import Bench, counted
+from tools.flash.batch import counted
+from tools.flash.bench import Bench
 from tools.flash.job import ALREADY_SO, APPLIED, FAILED, Job
 from tools.i18n import _
 
