@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flashing import ROOT, UID, three_lines
+from flashing import ROOT, UID, on_board, three_lines
 from pty_board import PtyBoard
 
 from gateway import inventory
@@ -79,15 +79,6 @@ for path in {COUNTERS!r}:
         print("none")
 print(os.listdir("/"))
 """
-
-
-def on_board(board, script):
-    """What a script prints on the board; its own program does not run meanwhile."""
-    connection = connect.Connection(board.port)
-    try:
-        return connection.run(script).splitlines()
-    finally:
-        connection.close()
 
 
 @pytest.mark.produces("bad_keys")

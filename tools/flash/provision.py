@@ -52,9 +52,13 @@ def wanted(entry: Board, found: Found, issued: Mapping[str, Mapping[str, str]]) 
 
 
 def make(connection: Connection, entry: Board, found: Found, secrets: Path, *, fresh: bool) -> None:
-    """Note in the file of secrets which chip the key counts on, then make its counter where it is `fresh`. HostError."""
+    """Make the key's counter where it is `fresh`, then note in the file of secrets which chip the key counts on. HostError.
+
+    In this order, before the key itself is written: whoever is interrupted in between has a counter that nothing uses yet, and
+    may begin again. A note without a counter would be a counter that was lost.
+    """
     if entry.kid is None:
         return
-    keys.counts_on(secrets, entry.kid, found.uid)
     if fresh:
         connection.run(f"FILES = {counter_files(entry.kid)!r}\n{MAKE}")
+    keys.counts_on(secrets, entry.kid, found.uid)
