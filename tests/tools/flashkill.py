@@ -4,6 +4,7 @@ Shared by the test and by the long run (tests/bench/flashkill.py).
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -35,7 +36,7 @@ class Bench:
         shutil.copy(ROOT / "boards.yaml", self.folder)
         fleet = inventory.load(self.folder / "boards.yaml")
         self.entry = fleet.boards[NAME]
-        self.keys = {self.entry.kid: "ab" * 16}
+        self.keys = {self.entry.kid: os.urandom(16).hex()}
         self.new = board_files(fleet, self.entry, self.keys)
         self.old = older(self.new, fleet, self.entry, CHANGED)
         self.image = self.folder / f"{UID}.img"
