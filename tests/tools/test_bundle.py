@@ -81,9 +81,13 @@ def test_check_says_what_is_in_it_and_what_this_fleet_lacks(bundle, tmp_path, jo
     code, out, err = jourdain("bundle", "check", bundle, "--inventory", TOWN)
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith(f"{bundle}: firmware ")
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [f"{name}:" for name in sorted(TYPES)]
+    assert [line.split()[0] for line in out.splitlines()[1:-1]] == [f"{name}:" for name in sorted(TYPES)]
+    assert out.splitlines()[-1] == "made for just this fleet"
     assert out.count("(not known here)") == 1
     fleet = tmp_path / "boards.yaml"
+    fleet.write_text(TOWN.read_text().replace("type: esp32-c3\n", "type: esp32\n"))
+    code, out, _err = jourdain("bundle", "check", bundle, "--inventory", fleet)
+    assert (code, out.splitlines()[-1]) == (0, "it has what this fleet needs, and more")
     fleet.write_text(TOWN.read_text().replace("type: esp32\n", "type: esp32-s3\n"))
     monkeypatch.setenv("JOURDAIN_BUNDLE", str(bundle))
     code, out, err = jourdain("bundle", "check", "--inventory", fleet)

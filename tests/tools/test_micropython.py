@@ -11,7 +11,7 @@ from loaders import INFO, MACHINES, Pico, image, kind, uf2_image
 from pty_board import PtyBoard
 
 from gateway.errors import HostError
-from tools.flash import micropython, ports, uf2
+from tools.flash import connect, micropython, ports, uf2
 
 UID = "e6614c311b7e6a01"
 
@@ -119,6 +119,12 @@ def test_a_person_is_told_how_to_reach_the_loader(tmp_path, monkeypatch):
     error = refused("no_device", kind("pico"), image(tmp_path), None, print)
     assert "hold its button BOOTSEL" in error.hint
     assert "hold its button BOOTSEL" in refused("no_device", kind("pico"), image(tmp_path), str(tmp_path / "ttyACM0"), print).hint
+    with PtyBoard(tmp_path, UID, deaf=True) as other:
+        monkeypatch.setattr(connect, "ANSWERS_S", (0.2,))
+        monkeypatch.setattr(connect, "LOOK_S", 0.1)
+        error = refused("no_device", kind("pico"), image(tmp_path), other.port, print)
+        assert "what runs there is no MicroPython" in error.what
+        assert "hold its button BOOTSEL" in error.hint
     (tmp_path / "labels").mkdir()
     (tmp_path / "sda1").touch()
     (tmp_path / "labels" / "RPI-RP2").symlink_to(tmp_path / "sda1")

@@ -180,13 +180,17 @@ def check(ctx: click.Context, path: Path | None, inventory: Path, as_json: bool)
     """HostError: bad_bundle; no_image where something is missing, with exit code 12."""
     found = Bundle(path or inventory.parent / FILE)
     found.verify()
-    lacks = make.missing(found, make.needs(load(inventory)))
-    said = {"file": str(found.path), **described(found.manifest), "missing": lacks}
+    wanted = make.needs(load(inventory))
+    lacks = make.missing(found, wanted)
+    exact = found.manifest.needs == make.digest(wanted, found.compiler)
+    said = {"file": str(found.path), **described(found.manifest), "missing": lacks, "exact": exact}
     if as_json:
         click.echo(json.dumps(said, ensure_ascii=False))
     else:
         _print(said)
     if not any(lacks.values()):
+        if not as_json:
+            click.echo(_("made for just this fleet") if exact else _("it has what this fleet needs, and more"))
         return
     what = _("the bundle lacks for this fleet: {names}").format(names=", ".join([*lacks["images"], *lacks["modules"]][:6]))
     error = HostError("no_image", what, str(found.path), _("make it again, with a network: jourdain bundle"))

@@ -34,8 +34,8 @@ TABLE, TABLE_BYTES = 0x8000, 0xC00  # the partition table in the flash
 ENTRY = struct.Struct("<2s2B2I16sI")
 SECTOR = 0x1000
 
-# How esptool complains about its command line; its lines stand in a box.
-_USAGE = re.compile(r"[^\n│]*(?:No such |invalid choice|Invalid value|No module named|[Uu]sage:)[^\n│]*")
+# How esptool complains about its command line.
+_USAGE = re.compile(r"No such |invalid choice|Invalid value|No module named|[Uu]sage:")
 
 Step = Callable[[str], None]
 
@@ -211,10 +211,10 @@ def _fault(said: str, port: str) -> HostError:
     text = fatal[1].strip() if fatal else (said.strip().splitlines() or ["?"])[-1]
     if "Could not open" in text:
         return _why_closed(port, text)
-    asked = _USAGE.findall(said)
-    if asked and not fatal:
+    complaints = [line for line in said.splitlines() if _USAGE.search(line)]
+    if complaints and not fatal:
         what = _("esptool does not understand what it is asked, 5.0 or newer is needed: {said}")
-        return _missing(what.format(said=asked[-1].strip()[:120]))
+        return _missing(what.format(said=complaints[-1].strip("│ ")[:120]))
     if re.search(r"This chip is|Unexpected chip|chip argument", text):
         return HostError("mismatch", text, port, _("plug in the right board, or correct its type"))
     if re.search(r"Failed to connect|No serial data|Wrong boot mode|sync reply|download mode", text):

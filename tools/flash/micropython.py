@@ -99,7 +99,12 @@ def _to_bootsel(kind: BoardType, port: str | None, check: Check | None) -> tuple
     if port is None or not _is_there(port):
         return _wait(kind, [], 0), ""
     known = bootsel(kind)
-    connection = Connection(port)
+    try:
+        connection = Connection(port)
+    except HostError as error:
+        if error.name != "no_device":
+            raise
+        raise _by_hand(_("what runs there is no MicroPython, and cannot be asked to make way"), port) from None
     try:
         found = identify.ask(connection)
         _compare_chip(kind, found, port)
@@ -145,10 +150,13 @@ def _wait(kind: BoardType, known: list[Drive], timeout_s: float) -> Drive:
             raise HostError("no_device", _("the board is in BOOTSEL mode, but its drive is not mounted"), str(device),
                             _("udisksctl mount -b {device}, and run the command again").format(device=device))  # fmt: skip
         if waited_s >= timeout_s:
-            what = _("no BOOTSEL drive of a {type} is there").format(type=kind.name)
-            hint = _("plug it in while you hold its button BOOTSEL, and run the command again")
-            raise HostError("no_device", what, kind.micropython.drive, hint)
+            raise _by_hand(_("no BOOTSEL drive of a {type} is there").format(type=kind.name), kind.micropython.drive)
         time.sleep(POLL_S)
+
+
+def _by_hand(what: str, where: str) -> HostError:
+    hint = _("plug it in while you hold its button BOOTSEL, and run the command again")
+    return HostError("no_device", what, where, hint)
 
 
 def _is_there(port: str) -> bool:
