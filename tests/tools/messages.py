@@ -10,8 +10,10 @@ import click
 from firmware.wire.host.rows import ROWS
 from gateway.inventory_checks import Report
 from gateway.inventory_entries import SENTENCES
+from gateway.presets import parts, presets
 from tools import cli
 from tools.diag import decode
+from tools.wiring import draw
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Methods that take a sentence with {names} (gateway/yamlfile.py, gateway/inventory_*.py), and at which argument.
@@ -74,18 +76,32 @@ def helps(command):
         yield from helps(child)
 
 
+def of_presets():
+    """What the drawing and the shopping list say out of the presets: names of things, notes of terminals, colours."""
+    known = presets()
+    things = [*known.boards.values(), *known.radios.values(), *known.drivers.values(), *parts().values()]
+    found = {thing.title for thing in things} | {thing.buy.what for thing in things if thing.buy}
+    for thing in things:
+        found |= {terminal.note for terminal in getattr(thing, "terminals", ()) if terminal.note}
+    for chip in known.chips.values():
+        found |= {*chip.strapping.values(), *chip.taken.values()}
+    found |= {kind.top for kind in known.boards.values()} | set(draw.PAINT)
+    return {text for text in found if re.search(r"\b[a-z]{2,}", text)}  # a name is the same in every language
+
+
 def ours():
     found = set()
     for path in [*(ROOT / "tools").rglob("*.py"), ROOT / "gateway/command.py"]:
         if path.exists() and "twin/board" not in str(path):
             found |= {*wrapped(path), *said(path)}
-    for path in (ROOT / "gateway").glob("inventory*.py"):
+    for path in [*(ROOT / "gateway").glob("inventory*.py"), ROOT / "gateway/pins.py"]:
         found |= {*sentences(path), *kinds(path)}
     found |= set(sentences(ROOT / "gateway/yamlfile.py"))
     found |= set(SENTENCES.values())
     found.add(inspect.signature(Report.need).parameters["text"].default)
     found |= {text for pair in decode._MEANING.values() for text in pair}
     found |= {row[1] for row in ROWS if row[0] > 0}
+    found |= of_presets()
     for lazy in cli.COMMANDS.values():
         found.add(lazy.help)
         module, _, attribute = lazy.target.partition(":")

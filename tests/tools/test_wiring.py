@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,34 @@ def test_what_draws_too_much_for_a_pin_gets_a_load_switch():
     assert not any(box.preset == "load-switch" for box in bin_quai.parts.boxes)
 
 
+def with_sensors(inv, name, **sensors):
+    """A board of an inventory with other sensors, more than a service takes today."""
+    buses = {name: driver.bus for name, driver in inv.presets.drivers.items()}
+    made = {part: inventory.Sensor(part, driver, buses[driver], wires) for part, (driver, wires) in sensors.items()}
+    return replace(inv.boards[name], sensors=made)
+
+
+def test_two_sensors_on_one_bus_meet_in_splices_and_bring_one_pair_of_resistors():
+    bus = {"i2c": 0, "sda": 8, "scl": 9}
+    board = with_sensors(TOWN, "bay-quai-1", one=("rm3100", bus | {"address": 32}), two=("rm3100", bus | {"address": 33}))
+    made = judge(TOWN, board)
+    splices = {box.title: box for box in made.parts.boxes if box.preset == "splice"}
+    assert {"splice GP8", "splice GP9", "splice 3V3"} == set(splices)
+    assert [(box.key, ohm) for _ref, box, ohm, _first, _second in made.resistors()] == [("one", 4700), ("one", 4700)]
+    (two,) = [box for box in made.parts.boxes if box.key == "two"]
+    assert ("SA0", "AVDD", 0) in two.links  # address 33: its least bit is high
+
+
+def test_a_splice_that_is_full_goes_on_in_the_next():
+    pins = (2, 4, 13, 15, 16, 17, 21)
+    board = with_sensors(TOWN, "bay-eglise", **{f"t{pin}": ("ds18b20", {"pin": pin}) for pin in pins})
+    made = judge(TOWN, board)
+    splices = {box.key: len(box.spots) for box in made.parts.boxes if box.preset == "splice"}
+    assert max(splices.values()) == 5
+    links = [wire for wire in made.wires if {wire.start.part, wire.end.part} <= set(splices)]
+    assert len(links) >= 2  # one of 3V3, one of ground
+
+
 POWERED = {
     ("pico", POWERS[1]): {"battery": "VSYS"},
     ("heltec-v3", POWERS[2]): {"battery": "BAT+"},  # it charges, so what must not be charged goes to 3V3
@@ -254,3 +283,5 @@ def test_the_command_shows_draws_and_says_json(capsys, tmp_path):
     assert cli.run(["wiring", "bay-egglise", *where]) == 3
     assert "bay-eglise" in capsys.readouterr().err
     assert cli.run(["wiring", *where]) == 2
+    assert cli.run(["wiring", "bay-eglise", "--svg", str(tmp_path / "no" / "b.svg"), *where]) == 2
+    assert "No such file" in capsys.readouterr().err

@@ -98,12 +98,13 @@ def euro(cents: int) -> str:
 
 def text(title: str, items: list[Item]) -> str:
     """The list as a table, with its total."""
-    width = max(len(item.what) for item in items)
+    names = [_(item.what) for item in items]
+    width = max(len(name) for name in names)
     said = [title, "", f"{_('count'):>5}  {_('what'):{width}}  {_('each EUR'):>8}  {_('sum EUR'):>8}"]
-    for item in items:
+    for name, item in zip(names, items, strict=True):
         mark = " *" if item.buy.assumed else ""
         price = euro(item.buy.price_eur_cents)
-        said.append(f"{item.pieces:>5}  {item.what:{width}}  {price:>8}  {euro(item.sum_eur_cents):>8}{mark}")
+        said.append(f"{item.pieces:>5}  {name:{width}}  {price:>8}  {euro(item.sum_eur_cents):>8}{mark}")
     said.append(f"{'':5}  {_('total'):{width}}  {'':8}  {euro(total_eur_cents(items)):>8}")
     said += ["", *remarks(items), _("* assumed, here or in part; --json and --csv say each price's source")]
     return "\n".join(said)

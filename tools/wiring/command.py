@@ -32,7 +32,11 @@ def wiring(board: str | None, drawing: Path | None, *, shopping: bool, whole: bo
         raise click.UsageError(_("--svg draws one board"))
     inv = inventory.load(path)
     if drawing is not None and board is not None:
-        drawing.write_text(draw.svg(inv, find_board(inv, board)), encoding="utf-8")
+        found = draw.svg(inv, find_board(inv, board))
+        try:
+            drawing.write_text(found, encoding="utf-8")
+        except OSError as error:
+            raise click.UsageError(_("cannot write {path}: {why}").format(path=drawing, why=error.strerror)) from None
         click.echo(_("wrote {path}").format(path=drawing), err=True)
     if shopping:
         _bom(inv, board, as_json, as_csv)

@@ -1,7 +1,7 @@
 """The drawing of a board's wiring as one SVG: parts, header, wires, and the table of the same numbers below."""
 
 from html import escape
-from textwrap import wrap
+from textwrap import shorten, wrap
 
 from gateway.inventory import Board, Inventory
 from tools.i18n import _
@@ -59,8 +59,8 @@ def _title(made: Plan) -> list[str]:
     board = made.board
     what = board.service or _("radio bridge")
     return [
-        _text(20, 30, f"{board.name}: {board.title}", 'font-size="18" font-weight="bold"'),
-        _text(20, 50, f"{what}; {made.kind.title} ({made.kind.name})", f'font-size="12" fill="{PALE}"'),
+        _text(20, 30, shorten(f"{board.name}: {board.title}", 78, placeholder=" ..."), 'font-size="18" font-weight="bold"'),
+        _text(20, 50, shorten(f"{what}; {_(made.kind.title)} ({made.kind.name})", 120), f'font-size="12" fill="{PALE}"'),
     ]
 
 
@@ -168,12 +168,15 @@ def _tag(x: float, y: float, number: str, paint: str) -> list[str]:
 def _table(made: Plan, top: float, width: float) -> tuple[list[str], float]:
     """The table below the drawing, and where it ends."""
     body, y = [], top + LINE
-    columns = (20, 76, 150, 330, 500, 560, 610)
-    for at, row in enumerate([table.head(), *table.rows(made)]):
+    rows = [table.head(), *table.rows(made)]
+    columns = [20.0, 80.0]
+    for cell in range(1, len(table.Row._fields) - 1):
+        columns.append(columns[-1] + CHAR * max(len(row[cell]) for row in rows) + 18)
+    for at, row in enumerate(rows):
         lines = wrap(row.remark, int((width - columns[-1] - 20) / CHAR)) or [""]
         paint = PAINT.get(made.wires[at - 1].colour) if 0 < at <= len(made.wires) else None
         if paint:
-            body.append(_line(columns[0] + 26, y - 4, columns[0] + 48, y - 4, f'stroke="{paint}" stroke-width="4"'))
+            body.append(_line(columns[0] + 30, y - 4, columns[0] + 52, y - 4, f'stroke="{paint}" stroke-width="4"'))
         weight = 'font-weight="bold"' if at == 0 else ""
         body += [_text(x, y, cell, weight) for x, cell in zip(columns, row[:-1], strict=False) if cell]
         for words in lines:

@@ -139,12 +139,10 @@ def _columns(out: Layout, box: Box) -> None:
 
 
 def _middle(made: Plan, out: Layout, box: Box) -> float:
-    """The middle of the pins that a part's wires go to."""
-    rows = [
-        out.pads[wire.end.terminal][1]
-        for wire in made.wires
-        if wire.start.part == box.key and not wire.end.part and made.pins[wire.end.terminal].side == made.sides[box.key]
-    ]
+    """The middle of the pins that a part's wires go to, those on its own side before all others."""
+    ends = [wire.end.terminal for wire in made.wires if wire.start.part == box.key and not wire.end.part]
+    near = [end for end in ends if made.pins[end].side == made.sides[box.key]] or ends
+    rows = [out.pads[end][1] for end in near]
     return sum(rows) / len(rows) if rows else out.board.y + out.board.height
 
 

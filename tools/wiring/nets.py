@@ -128,7 +128,8 @@ def _nearest(made: Plan, end: End, free: list[HeaderPin], joins: dict[End, End])
 
 def _splice(made: Plan, net: str, taken: list[End], ways: int) -> Box:
     """A splice for one net, on the side of the board where most of its wires are."""
-    label = _("ground") if net == "ground" else net.partition(" ")[2] or net
+    pins = _pins_of(made.kind, net)
+    label = _("ground") if net == "ground" else pins[0].label if pins else _("battery")
     count = sum(box.preset == "splice" for box in made.parts.boxes) + 1
     spots = [Spot(str(way), "", net) for way in range(1, ways + 1)]
     box = Box(f"S{count}", _("splice {label}").format(label=label), "splice", spots)
@@ -152,7 +153,7 @@ def _number(made: Plan, joins: dict[End, End], chip: Chip) -> None:
             if not colour:
                 colour = COLOURS[count % len(COLOURS)]
                 count += 1
-            remark = "; ".join(_(text) for text in remarks if text)
+            remark = "; ".join(text for text in remarks if text)
             made.wires.append(Wire(number, colour, End(box.key, spot.name), end, remark))
 
 

@@ -82,7 +82,7 @@ def _sensor(inv: Inventory, board: Board, sensor: Sensor, found: Parts) -> None:
     names = {terminal.name for terminal in driver.terminals}
     for terminal in driver.terminals:
         to = terminal.leads(sensor.wiring.get("address"))
-        note = terminal.note
+        note = _(terminal.note)
         if to in names:
             links.append(Link(terminal.name, to, 0))
         if terminal.pull_up_ohm and not terminal.pull_up_on_part and not bus_pulled:
@@ -90,7 +90,7 @@ def _sensor(inv: Inventory, board: Board, sensor: Sensor, found: Parts) -> None:
         if to in LISTENS and supply_mv > LOGIC_MV:
             note = _("a level shifter to 3.3 V between")
         spots.append(_spot(terminal, to, nets)._replace(note=note))
-    found.boxes.append(Box(sensor.name, driver.title, sensor.driver, spots, links))
+    found.boxes.append(Box(sensor.name, _(driver.title), sensor.driver, spots, links))
 
 
 def _same_bus(box: Box, nets: dict[str, str]) -> bool:
@@ -113,8 +113,8 @@ def _switched(inv: Inventory, board: Board, sensor: Sensor, found: Parts) -> tup
     name, power = sensor.name, sensor.wiring["power"]
     most_ua = inv.presets.chips[kind.chip].pin_ua
     if driver.peak_ua <= most_ua:
-        found.notes.append(_("{part} lives on a pin: {draws} mA of at most {most}").format(
-            part=name, draws=driver.peak_ua // 1000, most=most_ua // 1000))  # fmt: skip
+        found.notes.append(_("{part} lives on a pin: {draws} mA of at most {most}; measure that it gets {volt} V then").format(
+            part=name, draws=driver.peak_ua // 1000, most=most_ua // 1000, volt=driver.supply_mv[0] / 1000))  # fmt: skip
         return f"gpio {power}", 3300
     supply, supply_mv = _supply(kind, driver.supply_mv)
     nets = {"supply": supply, "ground": "ground", "power": f"gpio {power}", "switched": f"switched {name}"}
@@ -133,12 +133,12 @@ def _radio(inv: Inventory, board: Board, found: Parts) -> None:
         found.plugged = {pin.label: pins[f"gpio {pin.gpio}"] for pin in kind.header if f"gpio {pin.gpio}" in pins}
         found.plugged |= {pin.label: _("battery") for pin in kind.header if pin.gpio == module.plug_battery}
         found.notes.append(_("{module}: no wire leads to it, but its pins are taken; solder the other wires to the board "
-                             "itself").format(module=module.title))  # fmt: skip
+                             "itself").format(module=_(module.title)))  # fmt: skip
     elif module.terminals:
         nets = {role: net for net, role in pins.items()} | {"ground": "ground", "supply": _supply(kind, module.supply_mv)[0]}
         names = {terminal.name for terminal in module.terminals}
         links = [Link(terminal.name, terminal.to, 0) for terminal in module.terminals if terminal.to in names]
-        found.boxes.append(Box("radio", module.title, module.name, _spots(module.terminals, nets), links))
+        found.boxes.append(Box(_("radio"), _(module.title), module.name, _spots(module.terminals, nets), links))
     found.notes.append(_("the antenna before the power: a radio that sends without one may break"))
 
 
@@ -148,12 +148,12 @@ def _spots(terminals: tuple[Terminal, ...], nets: dict[str, str]) -> list[Spot]:
 
 def _spot(terminal: Terminal, to: str, nets: dict[str, str]) -> Spot:
     wire = terminal.wire or {"supply": "red", "battery": "red", "ground": "black"}.get(to, "")
-    note = terminal.note or (_("antenna") if to == "antenna" else "")
+    note = _(terminal.note) or (_("antenna") if to == "antenna" else "")
     return Spot(terminal.name, terminal.number, nets.get(to, ""), wire, note)
 
 
 def _box(key: str, part: Part, nets: dict[str, str], links: list[Link] | None = None) -> Box:
-    return Box(key, part.title, part.name, _spots(part.terminals, nets), links or [])
+    return Box(key, _(part.title), part.name, _spots(part.terminals, nets), links or [])
 
 
 def _power(board: Board, kind: BoardType, found: Parts) -> None:

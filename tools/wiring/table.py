@@ -57,7 +57,7 @@ def notes(made: Plan) -> list[str]:
     """What to know besides: what is plugged, what is left open, where power comes from."""
     linked = {(box.key, name) for box in made.parts.boxes for link in box.links for name in (link.first, link.second)}
     unwired = [
-        f"{box.key} {spot.name}" + (f" ({_(spot.note)})" if spot.note else "")
+        f"{box.key} {spot.name}" + (f" ({spot.note})" if spot.note else "")
         for box in made.parts.boxes
         for spot in box.spots
         if not spot.net and (box.key, spot.name) not in linked
@@ -73,7 +73,7 @@ def notes(made: Plan) -> list[str]:
 
 def text(made: Plan) -> str:
     """The whole wiring as a text."""
-    said = [f"{made.board.name}: {made.board.title}", f"{made.kind.title} ({made.kind.name})", ""]
+    said = [f"{made.board.name}: {made.board.title}", f"{_(made.kind.title)} ({made.kind.name})", ""]
     lines = [head(), *rows(made)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(head()) - 1)]
     for line in lines if len(lines) > 1 else []:
