@@ -5,7 +5,7 @@ that value, or nothing is written.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.errors import HostError
-from gateway.inventory import Board, InventoryError, load, loads
+from gateway.inventory import Board, Inventory, InventoryError, load, loads
 from tools import files
 from tools.fleet import find_board
 from tools.i18n import _
@@ -32,6 +32,14 @@ class _Change(NamedTuple):
     text: str
 
 
+class _Wish(NamedTuple):
+    """What a board shall become: where its entry is to be changed, what then loads, and the line for a person to write."""
+
+    find: Callable[[str, MappingNode], _Change]
+    wanted: Callable[[Board], Board]
+    by_hand: str
+
+
 class _OddError(Exception):
     """An entry whose form leaves a doubt about where the value belongs."""
 
@@ -42,59 +50,79 @@ def set_uid(path: Path, board: str, uid: str) -> None:
     Raises HostError: bad_inventory (the file is wrong, or would be; an entry in a form that cannot be changed safely),
     unknown_board, disk_full, disk_error. Nothing is written then.
     """
-    by_hand = f'uid: "{uid}"'
-    _change(path, board, lambda text, entry: _uid(text, entry, uid), lambda before: replace(before, uid=uid.lower()), by_hand)
+    _write(path, {board: _Wish(lambda text, entry: _uid(text, entry, uid),
+                               lambda before: replace(before, uid=uid.lower()), f'uid: "{uid}"')})  # fmt: skip
 
 
 def add_kid(path: Path, board: str, kid: str) -> None:
     """Put a key id at the end of a board's `kids`. Nothing where it is the last one already. Raises as `set_uid`."""
+    add_kids(path, {board: kid})
 
+
+def add_kids(path: Path, kids: Mapping[str, str]) -> None:
+    """As `add_kid` for each {board: key id}, a line a board, all of them at once or none. Raises as `set_uid`."""
+    _write(path, {board: _added(kid) for board, kid in kids.items()})
+
+
+def _added(kid: str) -> _Wish:
     def wanted(before: Board) -> Board:
         return before if before.kid == kid else replace(before, kids=(*before.kids, kid))
 
-    _change(path, board, lambda text, entry: _kid(text, entry, kid), wanted, f'kids: [..., "{kid}"]')
+    return _Wish(lambda text, entry: _kid(text, entry, kid), wanted, f'kids: [..., "{kid}"]')
 
 
-def _change(
-    path: Path, name: str, find: Callable[[str, MappingNode], _Change], wanted: Callable[[Board], Board], by_hand: str
-) -> None:
-    path = path.resolve()  # a link stays a link
+def _write(path: Path, wishes: Mapping[str, _Wish]) -> None:
     with files.locked(path, "bad_inventory"):
         before = load(path)
-        board = find_board(before, name)
-        if board == wanted(board):
+        wanted = {name: wish.wanted(find_board(before, name)) for name, wish in wishes.items()}
+        wanted = {name: board for name, board in wanted.items() if board != before.boards[name]}
+        if not wanted:
             return
         raw = path.read_bytes()
         mark = _BOM if raw.startswith(_BOM) else b""
-        try:
-            changed = _changed(raw.removeprefix(_BOM).decode(), name, find)
-            after = loads(changed, path.name)
-            boards = {**before.boards, name: wanted(board)}
-            if after != replace(before, path=after.path, lines=after.lines, boards=boards):
-                raise _OddError
-        except InventoryError as error:
-            what = _("the file would be wrong: {fault}").format(fault=error.faults[0].what)
-            raise HostError("bad_inventory", what, before.where(name), _("nothing was written; is it the right board?")) from None
-        except _OddError:
-            what = _("the entry of {board} has a form that cannot be changed without a doubt").format(board=name)
-            hint = _("change it by hand: {line}").format(line=by_hand)
-            raise HostError("bad_inventory", what, before.where(name), hint) from None
+        text = raw.removeprefix(_BOM).decode()
+        top = YAML(typ="safe", pure=True).compose(text)  # the text was loaded before, so it is sound and not too deep
+        changes = [_found(before, top, text, name, wishes[name]) for name in wanted]
+        for change in sorted(changes, reverse=True):  # from the end on, so that the places before it stay right
+            text = text[: change.start] + change.text + text[change.end :]
+        _judge(before, wanted, wishes, text)
         if path.read_bytes() != raw:
             what = _("another program has changed the file just now")
             raise HostError("bad_inventory", what, str(path), _("run the command again"))
-        files.replace(path, mark + changed.encode(), "disk_error", path.stat())
+        files.replace(path, mark + text.encode(), "disk_error", path.stat())
 
 
-def _changed(text: str, name: str, find: Callable[[str, MappingNode], _Change]) -> str:
-    change = find(text, _entry(text, name))
-    if _LINE_END.search(text, change.start, change.end):
-        raise _OddError
-    return text[: change.start] + change.text + text[change.end :]
+def _found(inv: Inventory, top: Node, text: str, name: str, wish: _Wish) -> _Change:
+    try:
+        change = wish.find(text, _entry(top, name))
+        if _LINE_END.search(text, change.start, change.end):
+            raise _OddError
+        return change
+    except _OddError:
+        raise _odd(inv, name, wish) from None
 
 
-def _entry(text: str, name: str) -> MappingNode:
-    """The entry of a board in the syntax tree of a text that was loaded before, so it is sound and not too deep."""
-    top = YAML(typ="safe", pure=True).compose(text)
+def _judge(before: Inventory, wanted: Mapping[str, Board], wishes: Mapping[str, _Wish], text: str) -> None:
+    """Does the text load as the fleet before it with these boards in the place of theirs, and as nothing else?"""
+    name = next(iter(wanted))
+    try:
+        after = loads(text, before.path.name)
+    except InventoryError as error:
+        what = _("the file would be wrong: {fault}").format(fault=error.faults[0].what)
+        raise HostError("bad_inventory", what, before.where(name), _("nothing was written; is it the right board?")) from None
+    same = replace(before, path=after.path, lines=after.lines, boards={**before.boards, **wanted})
+    if after != same:
+        odd = [name for name in after.boards if after.boards[name] != same.boards.get(name)]
+        name = next((one for one in odd if one in wanted), name)
+        raise _odd(before, name, wishes[name])
+
+
+def _odd(inv: Inventory, name: str, wish: _Wish) -> HostError:
+    what = _("the entry of {board} has a form that cannot be changed without a doubt").format(board=name)
+    return HostError("bad_inventory", what, inv.where(name), _("change it by hand: {line}").format(line=wish.by_hand))
+
+
+def _entry(top: Node, name: str) -> MappingNode:
     entry = _pair(_pair(top, "boards")[1], name)[1]
     if not isinstance(entry, MappingNode):
         raise _OddError

@@ -19,7 +19,7 @@ def locked(path: Path, fault: str) -> Iterator[None]:
     Not to be held twice: a second one in the same folder waits for the first. Raises HostError `fault`: no such folder.
     """
     try:
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(path.resolve().parent, os.O_RDONLY)
     except OSError as error:
         what = _("cannot write: {error}").format(error=error)
         raise HostError(fault, what, str(path), _("name a file in a folder that exists")) from None
@@ -35,7 +35,8 @@ def replace(path: Path, data: bytes, fault: str, like: os.stat_result | None = N
 
     Raises HostError: disk_full, else `fault`; the file is as it was then.
     """
-    fresh = path.with_name(f".{path.name}.new")  # one name: what a killed process left there goes with the next writing
+    there = path.resolve()  # a link stays a link
+    fresh = there.with_name(f".{there.name}.new")  # one name: what a killed process left there goes with the next writing
     try:
         fresh.unlink(missing_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -47,8 +48,8 @@ def replace(path: Path, data: bytes, fault: str, like: os.stat_result | None = N
                 os.fchmod(handle, like.st_mode & 0o7777)
             file.flush()
             os.fsync(handle)
-        os.replace(fresh, path)
-        sync(path.parent)
+        os.replace(fresh, there)
+        sync(there.parent)
     except OSError as error:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)

@@ -12,9 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from examples import examples
+from flashing import UID, three_lines
 from hypothesis import given
 from hypothesis import strategies as st
 from keydesk import CHEAP, FLEET, ROOT, WORDS, on_terminal
+from pty_board import PtyBoard
 
 from gateway import vault
 from gateway.errors import HostError
@@ -266,6 +268,38 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(fleet, tmp_path):
     assert set(os.listdir()) <= {"secrets.json", ".secrets.json.new"}
     secrets.counts_on(PATH, "0002", "aa" * 8)
     assert os.listdir() == ["secrets.json"], "what a killed one left goes with the next writing"
+
+
+@pytest.mark.share("flash")
+@pytest.mark.produces("bad_passphrase")
+def test_a_board_is_flashed_from_a_sealed_file(tmp_path, run, flash, forget):
+    run("lock")
+    forget("another horse")
+    code, out, err = flash("bin-capitainerie", "/dev/null", "--no-input")
+    assert (code, out) == (3, "")
+    assert three_lines(err, "bad_passphrase")
+    forget(WORDS)
+    with PtyBoard(tmp_path, UID) as board:
+        code, _out, err = flash("bin-capitainerie", board.port, "-q")
+        assert (code, err) == (0, "")
+        forget()
+        code, _out, err = flash("bin-capitainerie", board.port, "--no-input")
+        assert code == 3
+        assert "nobody is there to be asked" in err
+    assert json.loads(PATH.read_text())["jourdain"] == "sealed"
+    forget(WORDS)
+    assert secrets.read(PATH)["0001"]["counts_on"] == UID
+
+
+def test_a_link_to_the_file_stays_one(fleet, run):
+    Path("stick").mkdir()
+    PATH.rename("stick/secrets.json")
+    PATH.symlink_to("stick/secrets.json")
+    secrets.counts_on(PATH, "0002", "aa" * 8)
+    run("new")
+    assert PATH.is_symlink()
+    assert secrets.load(Path("stick/secrets.json"))["0002"]["counts_on"] == "aa" * 8
+    assert sorted(os.listdir("stick") + os.listdir()) == ["secrets.json", "secrets.json", "stick"]
 
 
 @pytest.mark.produces("disk_full")

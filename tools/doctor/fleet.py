@@ -43,5 +43,5 @@ def check_secrets(path: Path) -> Check:
         what = _("{path} cannot be read: {error}").format(path=path, error=error)
         return Check("secrets", FAIL, what, _("restore it from its backup"), "bad_keys")
     if isinstance(found, dict) and isinstance(found.get("keys"), dict):
-        return Check("secrets", WARN, _("{path}: mode 0600, not encrypted").format(path=path), _("give it a passphrase"))
+        return Check("secrets", WARN, _("{path}: mode 0600, not encrypted").format(path=path), "jourdain keys lock")
     return Check("secrets", OK, _("{path}: mode 0600, encrypted").format(path=path))

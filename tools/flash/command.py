@@ -22,6 +22,7 @@ from tools.flash.job import How, Job
 from tools.flash.progress import Screen, Steps
 from tools.fleet import find_board
 from tools.i18n import _
+from tools.keys import passphrase
 from tools.keys import secrets as keys
 
 _path = click.Path(path_type=Path)
@@ -61,6 +62,8 @@ _path = click.Path(path_type=Path)
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 def flash(boards: tuple[str, ...], every: bool, as_json: bool, quiet: bool, **how: Any) -> None:
     """Every fault of the command as a whole is a HostError; of one board among several it is in that board's result."""
+    if how["no_input"]:
+        passphrase.never_ask()
     inv = load(how["inventory"])
     entries = _chosen(inv, boards, every)
     many = every or len(entries) > 1

@@ -186,9 +186,9 @@ def _given(text: str) -> bytes | None:
     return secret
 
 
-def _into(inventory: Path, made: Iterable[_Made], quiet: bool) -> None:
+def _into(inventory: Path, made: Sequence[_Made], quiet: bool) -> None:
+    edit.add_kids(inventory, {one.board: one.kid for one in made})
     for one in made:
-        edit.add_kid(inventory, one.board, one.kid)
         if not quiet:
             click.echo(_('{file}: {board} has "{kid}" now').format(file=inventory, **one._asdict()), err=True)
 
