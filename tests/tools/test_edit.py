@@ -148,6 +148,16 @@ def test_where_a_new_uid_stands(tmp_path):
     assert f'    gateway: quai\n    uid: "{OTHER}"\n  bin-2:' in path.read_text()
 
 
+def test_a_new_uid_behind_a_key_without_a_value(tmp_path):
+    path = tmp_path / "boards.yaml"
+    text = (ROOT / "boards.yaml").read_text()
+    line = '    uid: "e6614c311b7e6a10"\n'
+    assert line in text
+    path.write_text(text.replace(line, "    gateway:  # none\n\n    # more\n"))
+    edit.set_uid(path, "bin-quai", UID)
+    assert f'    gateway:  # none\n    uid: "{UID}"\n\n    # more\n    kids: ["0002"]\n' in path.read_text()
+
+
 def test_a_file_in_json_stays_json(tmp_path):
     path = tmp_path / "boards.yaml"
     entry = {"type": "pico", "service": "parking", "kids": ["0001"], "position": [48.6, -2.8], "sensors": {"field": "rm3100"}}
@@ -185,6 +195,19 @@ def test_what_would_be_wrong_is_not_written(tmp_path, board, uid, kid, what):
 )
 def test_an_odd_form_is_left_to_the_person(tmp_path, entry):
     _refused(_small(tmp_path, entry), "without a doubt", lambda path: edit.set_uid(path, "bin-2", UID))
+
+
+def test_a_change_in_the_wrong_place_is_found_out(tmp_path, monkeypatch):
+    """The changed text is loaded and compared: a fault of ours in finding the place leaves the file alone."""
+    path = _small(tmp_path)
+    for wrong in ('["0001"]', "rm3100", "# ours", "town}"):  # another board's, another key's, a comment's, the fleet's
+        at = path.read_text().index(wrong)
+        monkeypatch.setattr(edit, "_kid", lambda *_how, at=at: edit._Change(at, at + 1, '["0002", "0031"] #'))
+        with pytest.raises(HostError, match="bad_inventory"):
+            edit.add_kid(path, "bin-2", "0031")
+    monkeypatch.setattr(edit, "_kid", lambda text, *_how: edit._Change(text.index("spare"), text.index("spare"), "no "))
+    path.write_text(path.read_text().replace("# ours", "# ours, spare"))
+    _refused(path, "without a doubt", lambda path: edit.add_kid(path, "bin-2", "0031"))
 
 
 def _refused(path, what, change):

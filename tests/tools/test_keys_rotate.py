@@ -241,7 +241,7 @@ def test_no_word_of_any_subcommand_is_a_secret(town, run, capsys):
         assert say("new", "bin-quai", *extra) == 0
         assert say("new", "--secret", given if not extra else os.urandom(16).hex(), *extra) == 0
         assert say("new", "--secret", given, *extra) == 3
-        assert say("new", "--secret", given[1:], *extra) == 3
+        assert say("new", "--secret", given + "00", *extra) == 3
         assert say("rotate", "bin-gare", "bin-marche", "-y", *extra) == 0
         assert say("list", *extra) == 0
         assert say("check", *extra) == 0
