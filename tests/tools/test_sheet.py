@@ -12,6 +12,7 @@ from gateway import record
 from gateway.inventory import load, loads
 from tools import cli
 from tools.label import facts, sheet
+from tools.label import page as html
 from tools.label.book import when
 from tools.plan import battery, command
 from tools.wiring import draw
@@ -100,6 +101,8 @@ def test_all_that_is_known_of_a_board_is_on_its_sheet(fleet, tmp_path):
     label, drawing = re.findall("<svg.*?</svg>", document, re.S)
     assert labels.read(labels.raster(label, 300)) == [("JD:PORT-LUCE:BIN-QUAI", "QRCode")]
     assert drawing in draw.svg(fleet, board)
+    styled = set(re.findall(r"\.([a-z]+)", html.STYLE))
+    assert not styled & {word for found in re.findall(r'class="([^"]*)"', drawing) for word in found.split()}
 
 
 def test_every_board_has_a_sheet_that_needs_nothing_else(fleet):

@@ -26,7 +26,7 @@ tr.failed td{font-weight:bold}
 .fill td{border-bottom:.25mm solid #000;height:8mm;width:50%}
 .fill th{border:0;vertical-align:bottom;width:auto;white-space:nowrap;padding-left:2mm}
 .fill th:first-child{padding-left:0}
-.box{border:.25mm solid #000;height:22mm;margin-top:3mm;padding:1mm 2mm;color:#333}
+div.remarks{border:.25mm solid #000;height:22mm;margin-top:3mm;padding:1mm 2mm;color:#333}
 p{margin:.6mm 0 0}
 .note{color:#333;font-size:7.5pt;margin-top:1.2mm}
 .drawing{break-before:page}
@@ -84,7 +84,7 @@ def fields(*rows: Sequence[str]) -> str:
 
 def box(words: str) -> str:
     """Room to write."""
-    return f'<div class="box">{text(words)}</div>'
+    return f'<div class="remarks">{text(words)}</div>'
 
 
 def drawing(svg: str) -> str:
