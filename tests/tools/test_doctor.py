@@ -15,8 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "gateway"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from brokers import Mosquitto, binary
 from flashing import UID
+from loaders import INFO
 from pty_board import PtyBoard
 
+from gateway import inventory
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.errors import HostError
 from tools import cli
@@ -96,6 +98,28 @@ def test_boards_yaml_and_the_secrets(tmp_path, secrets):
     secrets.chmod(0o600)
     secrets.write_text("{")
     assert fleet.check_secrets(secrets).error == "bad_keys"
+
+
+def test_the_bundle_and_the_drives_of_boards(bundle, town, tmp_path, monkeypatch):
+    found = fleet.check_bundle(bundle, town)
+    assert (found.state, found.error) == (OK, "")
+    assert found.found.endswith("MicroPython for ESP32_GENERIC, ESP32_GENERIC_C3, RPI_PICO, RPI_PICO2, RPI_PICO_W")
+    text = (ROOT / "boards.yaml").read_text().replace("    type: esp32\n", "    type: heltec-v3\n").replace(
+        "    radio: {module: ra-01sh, antenna_dbi: -9}  # flush with the ground, under a car\n", "", 1)  # fmt: skip
+    other = fleet.check_bundle(bundle, inventory.loads(text))
+    assert (other.state, other.next) == (WARN, "make it again, with a network: jourdain bundle")
+    assert "without ESP32_GENERIC_S3" in other.found
+    assert fleet.check_bundle(tmp_path / "none", town).state == SKIP
+    assert fleet.check_bundle(tmp_path / "none", town, named=True).error == "no_image"
+    bundle.write_bytes(bundle.read_bytes()[:-50])
+    assert fleet.check_bundle(bundle, town).error == "bad_bundle"
+    monkeypatch.setenv("JOURDAIN_BOOTSEL", str(tmp_path))
+    assert fleet.check_bootsel().state in (OK, SKIP)
+    (tmp_path / "RPI-RP2").mkdir()
+    (tmp_path / "RPI-RP2/INFO_UF2.TXT").write_text(INFO["RPI-RP2"])
+    found = fleet.check_bootsel()
+    assert (found.state, found.next) == (OK, "it waits for MicroPython: jourdain flash BOARD")
+    assert f"{tmp_path}/RPI-RP2 (RPI-RP2)" in found.found
 
 
 # USB
@@ -297,7 +321,7 @@ def mosquitto(tmp_path_factory):
         pytest.skip("no mosquitto on this machine")
     broker = Mosquitto(tmp_path_factory.mktemp("broker"))
     broker.server_files = broker.authority.issue("broker", server=True, days=90)
-    broker.restart()
+    broker.restart(kill=True)
     yield broker
     broker.close()
 
@@ -358,12 +382,12 @@ def test_a_certificate_that_ends_soon_is_a_warning_and_one_that_ended_a_failure(
     try:
         for days, state, error in ((5, WARN, ""), (-1, FAIL, "bad_certificate")):
             mosquitto.server_files = mosquitto.authority.issue("other", server=True, days=days)
-            mosquitto.restart()
+            mosquitto.restart(kill=True)
             _, found = of_broker("--gateway", toml)
             assert (found.state, found.error) == (state, error)
     finally:
         mosquitto.server_files = before
-        mosquitto.restart()
+        mosquitto.restart(kill=True)
 
 
 # The command

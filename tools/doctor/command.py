@@ -88,6 +88,7 @@ def _files(asked: Asked) -> Iterator[Check]:
     yield boards
     yield machine.check_esptool({board.type for board in inventory.boards.values()} if inventory else ())
     yield fleet.check_secrets(asked.secrets)
+    yield fleet.check_bundle(asked.bundle or asked.inventory.with_name("jourdain.bundle"), inventory, named=bool(asked.bundle))
 
 
 def _line(asked: Asked) -> Iterator[Check]:
@@ -119,6 +120,7 @@ def _ports(asked: Asked) -> list[str]:
 def _boards(asked: Asked) -> Iterator[Check]:
     from tools.doctor import access, board, fleet  # noqa: PLC0415
 
+    yield fleet.check_bootsel()
     _check, inventory = fleet.check_boards(asked.inventory)
     names = {entry.uid: name for name, entry in inventory.boards.items() if entry.uid} if inventory else {}
     for port in _ports(asked):
