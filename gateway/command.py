@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from firmware.wire.seal import Keys
 from gateway import alarm_command, keys, windows
 from gateway import config as configuration
 from gateway import inventory as fleet
@@ -19,7 +22,7 @@ from gateway.daemon import Daemon, check, held_keys
 from gateway.errors import HostError
 from gateway.events import Events
 from gateway.heal import Doctor
-from gateway.rescue import CONFIG, backup, init, restore
+from gateway.rescue import CONFIG, JSON, backup, init, restore
 from gateway.upstream.tls import Trust
 
 _GARBAGE = 20_000  # objects more than there were, before the collector looks for cycles
@@ -84,31 +87,43 @@ async def _run(settings: Config, inventory: fleet.Inventory, time: Clock, say: E
 
 @gateway.command("check")
 @CONFIG
-def check_files(config: Path) -> None:
+@JSON
+def check_files(config: Path, as_json: bool) -> None:
     """Check gateway.toml, boards.yaml and keys.json together, and name every fault with its line."""
     settings = configuration.load(config)
     inventory = fleet.load(settings.path(settings.gateway.inventory))
     check(settings, inventory)
     site = inventory.gateways[settings.gateway.name].site
     kids = [kid for board in inventory.boards.values() if board.site == site for kid in board.kids]
-    role = inventory.gateways[settings.gateway.name].role
-    held = keys.load(settings.path(settings.gateway.keys), kids, role)
+    held = keys.load(settings.path(settings.gateway.keys), kids, inventory.gateways[settings.gateway.name].role)
     for upstream in settings.upstream:
         Trust(settings.whole(upstream)).context()
+    warnings = list(_warnings(settings, inventory, kids, held))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    counts = {"ports": len(settings.serial), "upstreams": len(settings.upstream), "keys": len(held)}
+    if as_json:
+        click.echo(json.dumps({"config": str(config), **counts, "warnings": warnings}, ensure_ascii=False))
+    else:
+        click.echo(f"{config}: {', '.join(f'{count} {what}' for what, count in counts.items())}: good")
+
+
+def _warnings(settings: Config, inventory: fleet.Inventory, kids: list[str], held: dict[bytes, Keys]) -> Iterator[str]:
+    """What is no fault, but a person should know."""
+    role = inventory.gateways[settings.gateway.name].role
+    for upstream in settings.upstream:
         if upstream.format == "senml" and upstream.prefix == DOCUMENTATION_PREFIX:
-            click.echo(
-                f'warning: upstream "{upstream.name}" names its devices by {DOCUMENTATION_PREFIX}, the number for'
-                " documentation; ask IANA for one of your own and set `prefix`",
-                err=True,
+            yield (
+                f'upstream "{upstream.name}" names its devices by {DOCUMENTATION_PREFIX}, the number for'
+                " documentation; ask IANA for one of your own and set `prefix`"
             )
     for missing in sorted(set(kids) - {kid.hex() for kid in held}) if role != "relay" else ():
-        click.echo(f"warning: no key is held for key id {missing}: its frames will be counted as `kid`", err=True)
+        yield f"no key is held for key id {missing}: its frames will be counted as `kid`"
     if role == "controller":
-        for mute in sorted(keys.kid.hex() for keys in held.values() if not keys.k_dn):
-            click.echo(f"warning: no key to answer key id {mute} with: export the keys of a controller", err=True)
+        for mute in sorted(each.kid.hex() for each in held.values() if not each.k_dn):
+            yield f"no key to answer key id {mute} with: export the keys of a controller"
     if held and windows.missing(settings.path(settings.gateway.store)):
-        click.echo("warning: there is no store: a gateway that has never worked begins with `jourdain gateway init`", err=True)
-    click.echo(f"{config}: {len(settings.serial)} ports, {len(settings.upstream)} upstreams, {len(held)} keys: good")
+        yield "there is no store: a gateway that has never worked begins with `jourdain gateway init`"
 
 
 @gateway.command("alarms")

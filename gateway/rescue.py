@@ -25,12 +25,14 @@ CONFIG = click.option(
 PASSPHRASE = click.option(
     "--passphrase-file", type=click.Path(path_type=Path), help="A file of mode 0600 with the passphrase, instead of asking."
 )
+NO_INPUT = click.option("--no-input", is_flag=True, help="Never ask; without --passphrase-file that is an error.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.command()
 @CONFIG
-def init(config: Path) -> None:
+@JSON
+def init(config: Path, as_json: bool) -> None:
     """Make the empty store of a gateway that has never worked."""
     settings = configuration.load(config)
     path = settings.path(settings.gateway.store)
@@ -38,17 +40,20 @@ def init(config: Path) -> None:
         raise HostError("file_exists", "there is a store already", str(path), "start the daemon: jourdain gateway run")
     windows.begin(path, short=windows.FIRST)
     click.echo(f"{path}: empty. Next: jourdain gateway run", err=True)
+    if as_json:
+        click.echo(json.dumps({"store": str(path)}, ensure_ascii=False))
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @CONFIG
 @PASSPHRASE
+@NO_INPUT
 @JSON
-def backup(file: Path, config: Path, passphrase_file: Path | None, as_json: bool) -> None:
+def backup(file: Path, config: Path, passphrase_file: Path | None, no_input: bool, as_json: bool) -> None:
     """Back up store, windows, keys and settings into FILE, encrypted; the daemon may run."""
     settings = configuration.load(config)
-    passphrase = _passphrase(passphrase_file, twice=True)
+    passphrase = _passphrase(passphrase_file, no_input, twice=True)
     with _bar("backup") as progress:
         done = archive.write(settings, file, passphrase, progress)
     for path in done.missing:
@@ -61,10 +66,11 @@ def backup(file: Path, config: Path, passphrase_file: Path | None, as_json: bool
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--into", type=click.Path(path_type=Path), required=True, help="The folder to restore into.")
 @PASSPHRASE
+@NO_INPUT
 @JSON
-def restore(file: Path, into: Path, passphrase_file: Path | None, as_json: bool) -> None:
+def restore(file: Path, into: Path, passphrase_file: Path | None, no_input: bool, as_json: bool) -> None:
     """Put the backup FILE back into a folder, where nothing of it may be yet."""
-    passphrase = _passphrase(passphrase_file, twice=False)
+    passphrase = _passphrase(passphrase_file, no_input, twice=False)
     with _bar("restore") as progress:
         done = placing.read(file, into, passphrase, progress)
     for path, now in done.outside.items():
@@ -75,8 +81,11 @@ def restore(file: Path, into: Path, passphrase_file: Path | None, as_json: bool)
     _say(done, as_json)
 
 
-def _passphrase(file: Path | None, *, twice: bool) -> str:
+def _passphrase(file: Path | None, no_input: bool, *, twice: bool) -> str:
     """From the file, or asked for; a new one is asked for twice and must be long enough."""
+    if not file and (no_input or not sys.stdin.isatty()):
+        what = "a passphrase is needed, and nobody is there to be asked"
+        raise HostError("bad_passphrase", what, "", "put it into a file of mode 0600: --passphrase-file FILE")
     found = passphrase_in(file) if file else click.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
     if twice and len(found) < PASSPHRASE_MIN:
         what = f"the passphrase has {len(found)} characters, at least {PASSPHRASE_MIN} are needed"

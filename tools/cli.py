@@ -10,7 +10,8 @@ import click
 
 from gateway.errors import HostError
 from tools import errors
-from tools.i18n import _
+from tools.examples import epilog
+from tools.i18n import _, n_
 
 
 class Lazy(NamedTuple):
@@ -58,6 +59,18 @@ class Root(click.Group):
         lazy = COMMANDS.get(cmd_name)
         return load(lazy) if lazy else None
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a slip
+
+            near = get_close_matches(name, COMMANDS, n=3, cutoff=0.5)
+            names = ", ".join(near or COMMANDS)
+            said = n_("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)", len(near))
+            said = said.format(possibility=names, possibilities=names) if near else _("There are: {names}").format(names=names)
+            raise click.UsageError(_("No such command {name!r}.").format(name=name) + " " + said, ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(_("Commands")):
             formatter.write_dl([(name, _(lazy.help)) for name, lazy in COMMANDS.items()])
@@ -68,11 +81,15 @@ def load(lazy: Lazy) -> click.Command:
     module, _colon, attribute = lazy.target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
-    return translated(command)
+    path = next((name for name, row in COMMANDS.items() if row is lazy), "")
+    return translated(command, path)
 
 
-def translated(command: click.Command) -> click.Command:
-    """Put the help texts of a command, of its options and of its subcommands into the user's language."""
+def translated(command: click.Command, path: str) -> click.Command:
+    """Put the help texts of a command, of its options and of its subcommands into the user's language; give it its examples."""
+    examples = epilog(path)
+    if examples and not command.epilog:
+        command.epilog = _("Examples: {examples}.").format(examples=examples)
     for attribute in ("help", "short_help", "epilog"):
         text = getattr(command, attribute, None)
         if text:
@@ -81,8 +98,8 @@ def translated(command: click.Command) -> click.Command:
         if isinstance(parameter, click.Option) and parameter.help:
             parameter.help = _(parameter.help)
     if isinstance(command, click.Group):
-        for child in command.commands.values():
-            translated(child)
+        for name, child in command.commands.items():
+            translated(child, f"{path} {name}")
     return command
 
 
@@ -117,6 +134,9 @@ def run(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except click.ClickException as error:
         error.show(sys.stderr)
+        if "--json" in arguments:
+            said = HostError("usage", error.format_message(), "", f"{_prog(error)} --help")
+            sys.stdout.write(errors.document(said) + "\n")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return errors.INTERRUPTED
@@ -133,6 +153,11 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("JOURDAIN_DEBUG"):
             raise
         return errors.report(errors.unexpected(error), as_json="--json" in arguments)
+
+
+def _prog(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return ctx.command_path if ctx else "jourdain"
 
 
 def _code(ended: SystemExit) -> int:

@@ -26,15 +26,13 @@ def jourdain(*words, env=None, **options):
 
 def test_help_imports_click_and_no_library_of_a_subcommand():
     code = (
-        "import sys, time; began = time.perf_counter(); from tools import cli; code = cli.run(['--help'])\n"
+        "import sys; from tools import cli; code = cli.run(['--help'])\n"
         "heavy = {'pydantic', 'ruamel', 'rich', 'mpremote', 'serial', 'paho', 'cbor2', 'cryptography'} & set(sys.modules)\n"
-        "print(code, sorted(heavy), time.perf_counter() - began)"
+        "print(code, sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    code, heavy, seconds = re.search(r"^(\d+) (\[.*\]) ([\d.]+)$", done.stdout, re.M).groups()
+    code, heavy = re.search(r"^(\d+) (\[.*\])$", done.stdout, re.M).groups()
     assert (code, heavy) == ("0", "[]")
-    # Typically 0.08 s; a machine that is busy with other tests gets ten times that.
-    assert float(seconds) < 0.8
     for name in cli.COMMANDS:
         assert re.search(rf"^  {name} ", done.stdout, re.M)
 

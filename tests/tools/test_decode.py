@@ -84,8 +84,8 @@ def test_bad_frames(v):
     secret = v.get("secret", SECRET)
     done = _run(v["frame"], "--secret", secret, "--json")
     assert done.exit_code == 1
-    assert json.loads(done.stdout) == {"error": want}
-    assert done.stdout == f'{{"error": "{want}"}}\n'
+    assert json.loads(done.stdout)["error"] == want
+    assert done.stdout.startswith(f'{{"error": "{want}", "what": ')
     told = _run(v["frame"], "--secret", secret)
     assert told.exit_code == 1
     assert told.stdout == ""
@@ -138,7 +138,7 @@ def test_the_secret_of_the_frames_key_id_is_taken_from_the_file(kept, monkeypatc
     assert json.loads(done.stdout) == fields(GOOD["U1"]["frame"], SECRET)
     monkeypatch.chdir(kept.parent)
     assert _run(GOOD["U1"]["frame"]).exit_code == 0
-    assert _run("81", "--json").stdout == '{"error": "short"}\n'
+    assert json.loads(_run("81", "--json").stdout)["error"] == "short"
     stranger = next(v for v in GOOD.values() if v["kid"] != "0001")
     done = _run(stranger["frame"])
     assert isinstance(done.exception, HostError)

@@ -18,6 +18,7 @@ from tools.flash import ports
 from tools.fleet import find_board
 from tools.i18n import LANGUAGES, _
 from tools.keys import secrets as keys
+from tools.keys.options import NO_INPUT
 
 PROBE_S = 1.5  # how long a port is asked which board hangs there
 
@@ -48,6 +49,7 @@ _OPTIONS = (
                  help="Serial port; without it every port on USB is asked."),
     click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet."),
     click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`."),
+    NO_INPUT,
     click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else."),
     click.option("--lang", type=click.Choice(("en", *LANGUAGES)), expose_value=False, is_eager=True, callback=_speak,
                  help="The language, whatever the system's is."),

@@ -11,9 +11,10 @@ from firmware.wire.errors import WireError
 from firmware.wire.frame import parse
 from gateway.errors import HostError
 from tools.diag.fields import SECRET_LEN, fields
-from tools.errors import lines
+from tools.errors import document, lines
 from tools.i18n import _
 from tools.keys import secrets
+from tools.keys.options import NO_INPUT
 
 # What each name means to who holds a single frame and a single secret: what happened, and what to do next.
 _MEANING = {
@@ -110,6 +111,7 @@ def _kept(path: Path, kid: str) -> str:
               help="Where the board's secret is found by the frame's key id. Made by `jourdain keys new`.")  # fmt: skip
 @click.option("--secret", callback=_secret, envvar="JOURDAIN_SECRET", metavar="HEX",
               help="The board's secret, 32 digits, for a frame of elsewhere.")  # fmt: skip
+@NO_INPUT
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def decode(ctx: click.Context, frame: str, path: Path, secret: str | None, as_json: bool) -> None:
@@ -117,9 +119,9 @@ def decode(ctx: click.Context, frame: str, path: Path, secret: str | None, as_js
     try:
         found = fields(frame, secret or _kept(path, parse(bytes.fromhex(frame)).kid.hex()))
     except WireError as error:
+        refused = refusal(error.name, frame)
+        click.echo(lines(refused), err=True)
         if as_json:
-            click.echo(json.dumps({"error": error.name}))
-        else:
-            click.echo(lines(refusal(error.name, frame)), err=True)
+            click.echo(document(refused))
         ctx.exit(1)
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else text(found))

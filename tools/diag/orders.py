@@ -53,10 +53,12 @@ def _seconds(text: str) -> int:
 @click.option("--expires", default="3d", help="Give up after this time: 90s, 15m, 12h, 3d.")
 @click.option("--wait", is_flag=True, help="Show what becomes of it, until it is over.")
 @click.option("--anyway", is_flag=True, help="Even if this gateway has never heard the board.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be asked, and whether it can be; ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(  # noqa: PLR0917 - the options of a command line
-    board: str, verb: str, words: tuple[str, ...], config: Path, expires: str, wait: bool, anyway: bool, as_json: bool
-) -> None:
+    board: str, verb: str, words: tuple[str, ...], config: Path, expires: str, wait: bool, anyway: bool, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Raises HostError: unknown_board, no_controller, never_heard, no_store, unknown_command, device_fault, timeout."""
     settings = configuration.load(config)
     inventory = fleet.load(settings.path(settings.gateway.inventory))
@@ -65,6 +67,8 @@ def command(  # noqa: PLR0917 - the options of a command line
     try:
         if verb in ("list", "cancel"):
             queue = Queue(settings.path(settings.gateway.store))
+            if dry_run:
+                raise click.UsageError(_("`{verb}` has no --dry-run").format(verb=verb))
             queue.expire()
             found = queue.newest(board) if verb == "list" else [_cancel(queue, board, words)]
             _show(found, as_json, many=verb == "list")
@@ -74,6 +78,9 @@ def command(  # noqa: PLR0917 - the options of a command line
         _may(settings, inventory, entry)
         queue = Queue(settings.path(settings.gateway.store))
         _answered(queue, inventory, entry, anyway)
+        if dry_run:
+            _would(board, what, cbor.dumps(payload), lasts_s, as_json)
+            return
         asked = queue.add(board, what, cbor.dumps(payload), lasts_s)
         if not wait:
             _show([asked], as_json)
@@ -263,6 +270,14 @@ def _document(one: Command) -> dict[str, Any]:
         "until": one.until_ms / 1000, "sent": one.sent, "moved": one.moved_ms / 1000, "result": one.result, "error": error,
         "note": one.note,
     }  # fmt: skip
+
+
+def _would(board: str, what: str, payload: bytes, lasts_s: int, as_json: bool) -> None:
+    if as_json:
+        said = {"dry_run": True, "board": board, "what": what, "payload": payload.hex(), "expires_s": lasts_s}
+        click.echo(json.dumps(said, ensure_ascii=False))
+    else:
+        click.echo(_("{board} would be asked: {what}; nothing was queued").format(board=board, what=what))
 
 
 def _show(found: Sequence[Command], as_json: bool, many: bool = False) -> None:

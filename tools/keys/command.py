@@ -124,7 +124,7 @@ def rotate(  # noqa: PLR0917
 
 
 @keys.command(help="Remove secrets that no board has any more. Their key ids stay noted, so that none is issued again.")
-@click.argument("kids", nargs=-1, required=True, metavar="KID...")
+@click.argument("kids", nargs=-1, required=True, metavar="KID...", shell_complete=completion.kids)
 @o.SECRETS
 @o.INVENTORY
 @o.PASSPHRASE

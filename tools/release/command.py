@@ -23,6 +23,7 @@ REPORT_S = 900
 _key_option = click.option(
     "--key", "key_path", type=click.Path(path_type=Path), default=Path("release.key"), help="The release key."
 )
+_no_input = click.option("--no-input", is_flag=True, help="Never ask; without JOURDAIN_PASSPHRASE that is an error.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
@@ -33,10 +34,11 @@ def release() -> None:
 
 @release.command(help="Make a release key (RSA-3072): FILE under a passphrase, and FILE.pub, which boards are told to trust.")
 @click.option("--out", "path", type=click.Path(path_type=Path), default=Path("release.key"), help="Where the key is kept.")
+@_no_input
 @_json_option
-def key(path: Path, as_json: bool) -> None:
+def key(path: Path, no_input: bool, as_json: bool) -> None:
     """Never overwrites. The passphrase comes from the terminal, or from JOURDAIN_PASSPHRASE."""
-    made = keys.make(path, _passphrase(confirm=True))
+    made = keys.make(path, _passphrase(no_input, confirm=True))
     said = {"file": str(path), "public": str(keys.public_path(path)), "fingerprint": keys.fingerprint(made.public_key())}
     if as_json:
         click.echo(json.dumps(said, ensure_ascii=False))
@@ -51,8 +53,11 @@ def key(path: Path, as_json: bool) -> None:
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @_key_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("releases"), help="A file.zip for one kind, or a folder.")
+@_no_input
 @_json_option
-def build(boards: tuple[str, ...], types: tuple[str, ...], inventory: Path, key_path: Path, out: Path, as_json: bool) -> None:  # noqa: PLR0917
+def build(  # noqa: PLR0917 - one argument an option
+    boards: tuple[str, ...], types: tuple[str, ...], inventory: Path, key_path: Path, out: Path, no_input: bool, as_json: bool
+) -> None:
     """Raises HostError: unknown_board, bad_keys, compile, missing_tool, bad_release, disk_error."""
     inv = load(inventory)
     kinds = make.kinds(inv, _chosen(inv, boards, types))
@@ -60,7 +65,7 @@ def build(boards: tuple[str, ...], types: tuple[str, ...], inventory: Path, key_
     if as_file and len(kinds) > 1:
         what = _("these boards are of {count} kinds, and a bundle is for one").format(count=len(kinds))
         raise HostError("bad_release", what, str(out), _("name a folder"))
-    private = keys.load(key_path, _passphrase())
+    private = keys.load(key_path, _passphrase(no_input))
     said = []
     for kind, board in kinds.items():
         files = make.slot_files(board)
@@ -135,12 +140,12 @@ def _by_radio(found: bundle.Bundle, block: int, report_s: int, same: list[bytes]
     return {"block": block, "uplinks": count, "days": round(count * report_s / 86400, 1)}
 
 
-def _passphrase(*, confirm: bool = False) -> str:
+def _passphrase(no_input: bool, *, confirm: bool = False) -> str:
     """From the environment, else from the terminal."""
     given = os.environ.get(PASSPHRASE)
     if given is not None:
         return given
-    if not sys.stdin.isatty():
+    if no_input or not sys.stdin.isatty():
         raise click.UsageError(_("the passphrase is asked for on a terminal, or taken from {name}").format(name=PASSPHRASE))
     said: str = click.prompt(_("Passphrase"), hide_input=True, confirmation_prompt=confirm, err=True)
     return said

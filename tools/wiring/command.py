@@ -18,7 +18,7 @@ from tools.wiring import bom, draw, nets, table
 @click.option("--svg", "drawing", type=click.Path(path_type=Path, dir_okay=False), help="Write the drawing to this file.")
 @click.option("--bom", "shopping", is_flag=True, help="What to buy for the board, with prices.")
 @click.option("--all", "whole", is_flag=True, help="With --bom: for every board of the inventory, summed.")
-@click.option("--inventory", "path", type=click.Path(path_type=Path), default=Path("boards.yaml"), show_default=True)
+@click.option("--inventory", "path", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @click.option("--json", "form", flag_value="json", help="One JSON document on stdout.")
 @click.option("--csv", "form", flag_value="csv", help="With --bom: comma-separated values on stdout.")
 def wiring(board: str | None, drawing: Path | None, *, shopping: bool, whole: bool, path: Path, form: str | None) -> None:
