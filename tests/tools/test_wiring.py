@@ -230,6 +230,26 @@ def test_a_splice_that_is_full_goes_on_in_the_next():
     assert len(links) >= 2  # one of 3V3, one of ground
 
 
+def test_what_a_pin_and_a_supply_want_is_said():
+    text = (HEAD + NODE).replace("SERVICE", SERVICES[1]).replace("POWER", "battery: {adc: 27, divider_x1000: 2000}")
+    inv = inventory.loads(text.replace("TYPE", "esp32").replace("RADIO", "ra-01sh"))
+    (out,) = [wire for wire in nets.plan(inv, inv.boards["b"]).wires if wire.start == ("divider", "OUT")]
+    assert out.remark == "ADC2: not while Wi-Fi runs"
+
+    def with_supply(name, low, high):
+        drivers = inv.presets.drivers | {"a02yyuw": replace(inv.presets.drivers["a02yyuw"], supply_mv=(low, high))}
+        board = replace(TOWN.boards[name], sensors={"level": inventory.Sensor("level", "a02yyuw", "uart", {"tx": 4, "rx": 5})})
+        made = nets.plan(replace(TOWN, presets=replace(TOWN.presets, drivers=drivers)), board)
+        wires = {wire.start.terminal: wire for wire in made.wires if wire.start.part == "level"}
+        return made.pins[wires["VCC"].end.terminal].label, wires["TX"].remark, " ".join(table.notes(made))
+
+    label, remark, notes = with_supply("buoy-large", 4500, 5500)
+    assert (label, remark) == ("VBUS", "a level shifter to 3.3 V between")
+    assert "level lives on 5 V, which is there with USB alone" in notes
+    assert "USB alone" not in with_supply("bin-capitainerie", 4500, 5500)[2]
+    assert "level needs 9-12 V, which this board does not give" in with_supply("buoy-large", 9000, 12000)[2]
+
+
 POWERED = {
     ("pico", POWERS[1]): {"battery": "VSYS"},
     ("heltec-v3", POWERS[2]): {"battery": "BAT+"},  # it charges, so what must not be charged goes to 3V3

@@ -104,6 +104,8 @@ def _part(made: Plan, place: Layout, box: Box) -> list[str]:
     inward = -1 if made.sides[box.key] == "left" else 1
     edge = rect.x + rect.width if inward < 0 else rect.x
     body = [_text(rect.x + 10, rect.y + 17, box.key, 'font-size="13" font-weight="bold"')]
+    if box.volts:
+        body.append(_text(rect.x + rect.width - 8, rect.y + 17, box.volts, f'font-size="9.5" text-anchor="end" fill="{PALE}"'))
     for at, words in enumerate(wrap(box.title, int((rect.width - 14) / 5.8), max_lines=2, placeholder=" ...")):
         body.append(_text(rect.x + 10, rect.y + 31 + 12 * at, words, f'font-size="9.5" fill="{PALE}"'))
     for spot in box.spots:

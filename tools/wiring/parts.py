@@ -33,13 +33,14 @@ class Link(NamedTuple):
 
 @dataclass
 class Box:
-    """A part as it is drawn: `key` names it in the table, `title` says what it is, `preset` what to buy."""
+    """A part as it is drawn: `key` names it in the table, `title` says what it is, `preset` what to buy, `volts` its supply."""
 
     key: str
     title: str
     preset: str
     spots: list[Spot]
     links: list[Link] = field(default_factory=list)
+    volts: str = ""
 
 
 @dataclass
@@ -90,7 +91,25 @@ def _sensor(inv: Inventory, board: Board, sensor: Sensor, found: Parts) -> None:
         if to in LISTENS and supply_mv > LOGIC_MV:
             note = _("a level shifter to 3.3 V between")
         spots.append(_spot(terminal, to, nets)._replace(note=note))
-    found.boxes.append(Box(sensor.name, _(driver.title), sensor.driver, spots, links))
+    found.boxes.append(Box(sensor.name, _(driver.title), sensor.driver, spots, links, _volts(driver.supply_mv)))
+    found.notes += _of_supply(board, sensor.name, driver.supply_mv, supply_mv)
+    if len(driver.address) > 1:
+        found.notes.append(_("{part} answers at I2C address {address}").format(
+            part=sensor.name, address=hex(sensor.wiring["address"])))  # fmt: skip
+
+
+def _volts(range_mv: tuple[int, int]) -> str:
+    low, high = range_mv
+    return f"{low / 1000:g} V" if low == high else f"{low / 1000:g}-{high / 1000:g} V"
+
+
+def _of_supply(board: Board, part: str, range_mv: tuple[int, int], given_mv: int) -> list[str]:
+    """What is wrong with a supply that is not 3.3 V."""
+    if not range_mv[0] <= given_mv <= range_mv[1]:
+        return [_("{part} needs {volts}, which this board does not give").format(part=part, volts=_volts(range_mv))]
+    if given_mv > LOGIC_MV and board.link != "serial":
+        return [_("{part} lives on {volts}, which is there with USB alone").format(part=part, volts=_volts((given_mv, given_mv)))]
+    return []
 
 
 def _same_bus(box: Box, nets: dict[str, str]) -> bool:
@@ -138,7 +157,8 @@ def _radio(inv: Inventory, board: Board, found: Parts) -> None:
         nets = {role: net for net, role in pins.items()} | {"ground": "ground", "supply": _supply(kind, module.supply_mv)[0]}
         names = {terminal.name for terminal in module.terminals}
         links = [Link(terminal.name, terminal.to, 0) for terminal in module.terminals if terminal.to in names]
-        found.boxes.append(Box(_("radio"), _(module.title), module.name, _spots(module.terminals, nets), links))
+        spots, volts = _spots(module.terminals, nets), _volts(module.supply_mv)
+        found.boxes.append(Box(_("radio"), _(module.title), module.name, spots, links, volts))
     found.notes.append(_("the antenna before the power: a radio that sends without one may break"))
 
 

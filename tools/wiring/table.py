@@ -81,7 +81,7 @@ def text(made: Plan) -> str:
         said.append("  ".join([*cells, line.remark]).rstrip())
     said += ["", *(f"- {note}" for note in notes(made))]
     for box in made.parts.boxes:
-        said.append(f"  {box.key}: {box.title}")
+        said.append(f"  {box.key}: {box.title}" + (f", {box.volts}" if box.volts else ""))
     return "\n".join(said)
 
 
@@ -100,6 +100,7 @@ def document(made: Plan) -> dict[str, Any]:
             "part": box.key,
             "title": box.title,
             "preset": box.preset,
+            "volts": box.volts,
             "links": [{"between": [link.first, link.second], "ohm": link.ohm} for link in box.links],
         }
         for box in made.parts.boxes
