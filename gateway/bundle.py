@@ -88,20 +88,29 @@ def write(path: Path, manifest: bytes, signature: bytes, files: Mapping[str, byt
 
 def read(path: Path) -> Bundle:
     """A bundle whose files are those of its manifest. Raises HostError (bad_release)."""
+    return _read(path, str(path))
+
+
+def load(data: bytes, where: str) -> Bundle:
+    """As `read`, from bytes that lie elsewhere: `where`."""
+    return _read(io.BytesIO(data), where)
+
+
+def _read(file: Path | io.BytesIO, where: str) -> Bundle:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             text, signature = _member(archive, NAMES[0], form.SIZE_MAX), _member(archive, NAMES[1], SIGNATURE_LEN)
-            manifest = parse(text, str(path))
+            manifest = parse(text, where)
             files = [_member(archive, entry.path, entry.size) for entry in manifest.entries]
             extra = set(archive.namelist()) - {*NAMES, *(entry.path for entry in manifest.entries)}
     except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         what = f"this is no release that can be read: {error}"
-        raise HostError("bad_release", what, str(path), "name a file of `jourdain release build`") from None
+        raise HostError("bad_release", what, where, "name a file of `jourdain release build`") from None
     pairs = zip(manifest.entries, files, strict=True)
     wrong = [entry.path for entry, data in pairs if (hashlib.sha256(data).digest(), len(data)) != entry[:2]]
     if wrong or extra or len(signature) != SIGNATURE_LEN:
         what = f"not what the manifest says: {', '.join([*wrong, *sorted(extra)]) or 'the signature'}"
-        raise HostError("bad_release", what, str(path), "copy the file again, or build the release again")
+        raise HostError("bad_release", what, where, "copy the file again, or build the release again")
     return Bundle(manifest, (text, signature, *files))
 
 

@@ -26,7 +26,7 @@ class PtyBoard:
     `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
     distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit. `bytes_s`: the
     line carries so many bytes a second each way, as a UART bridge does; None: as quick as USB. `in_loader`: called when
-    machine.bootloader() has taken the board off its port.
+    machine.bootloader() has taken the board off its port. openings: how often its program has let Ctrl-C in.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
@@ -42,7 +42,7 @@ class PtyBoard:
         self._words.write_bytes(bytes(16))
         self.bites = 0
         self.received = self.sent = 0
-        self.resets = 0
+        self.resets = self.openings = 0
         self.ended = None
         self._in_loader = in_loader
         self._closing = self._running = self._closed = False
@@ -136,6 +136,7 @@ class PtyBoard:
                 self._fed = time.monotonic()
             elif state in b"CO":
                 self._closed = state == b"C"
+                self.openings += state == b"O"
             elif state in b"RI":
                 self._running = state == b"R"
                 self._closed = self._closed and self._running

@@ -3,14 +3,13 @@
 from typing import Any
 
 from firmware.node import RELEASE
-from firmware.node.manifest import kind_of
+from gateway.bundle import Manifest
 from gateway.errors import HostError
 from tools.diag.selftest import judge
 from tools.diag.service import Port
 from tools.diag.update import send
 from tools.flash import uplink
 from tools.flash.chip import may_be
-from tools.flash.config import board_config
 from tools.flash.job import Job
 from tools.flash.running import FATAL, Hello
 from tools.i18n import _
@@ -18,7 +17,7 @@ from tools.i18n import _
 BACK_S = 30.0  # from the last byte of a release to the hello of what it brought
 MEASURE_S = 100.0  # a GPS receiver's first fix takes more than a minute
 CABLE_S = 15.0  # a board on a cable measures and reports as soon as it has started
-TOLD = ("kid", "role", "service", "link", "report_s")  # what a status says of a configuration
+TOLD = ("kid", "role", "service", "link")  # what a status says of a configuration, and no command changes
 
 
 def greet(job: Job) -> None:
@@ -47,30 +46,40 @@ def compare_status(job: Job) -> None:
 
 def update(job: Job) -> None:
     """Bring the release that was named onto the board, wait for its restart, and look whether it runs."""
-    release = job.how.release
+    release = job.release
     if release is None:
+        job.steps.done(_("its REPL would be opened with its key, and closed again by its restart"))
         return
     wanted = release.manifest
-    kind = kind_of(board_config(job.how.inv, job.entry))
-    if wanted.kind != kind:
-        what = _("this release is for another kind of board: {found}").format(found=wanted.kind)
-        hint = _("build one for {board}: {kind}").format(board=job.entry.name, kind=kind)
-        raise HostError("bad_release", what, job.where, hint)
-    words = {"release": wanted.release, "version": wanted.version}
+    words = {"release": wanted.release, "version": wanted.version, "found": job.status["release"]}
+    _refuse_release(job, wanted)
     if job.status["release"] == wanted.release:
         job.item("application", False, _("release {release} ({version}): runs already").format(**words))
         if not job.how.dry_run:
             judge_hello(job, job.program.ask_hello(BACK_S))
         return
     if job.how.dry_run:
+        job.item("application", True, _("release {release} ({version}): to be sent").format(**words))
         return
     job.sent = send(job.program.service, release, lambda done, whole: _sending(job, done, whole))
     judge_hello(job, job.program.restarted(job.uid or "", BACK_S))
     job.status = job.program.service.ask("status")
     if job.status["release"] != wanted.release:
-        what = _("the board came back with release {found}, not with {release}").format(found=job.status["release"], **words)
+        what = _("the board came back with release {found}, not with {release}").format(**words)
         raise HostError("transfer", what, job.where, _("ask it why: jourdain board BOARD log"))
-    job.item("application", True, _("release {release} ({version}): {sent} bytes sent").format(sent=job.sent, **words))
+    why = _("release {release} ({version}): {sent} bytes sent; on trial until its gateway answers it")
+    job.item("application", True, why.format(sent=job.sent, **words))
+
+
+def _refuse_release(job: Job, wanted: Manifest) -> None:
+    if wanted.kind != job.kind:
+        what = _("this release is for another kind of board: {found}").format(found=wanted.kind)
+        hint = _("build one for {board}: {kind}").format(board=job.entry.name, kind=job.kind)
+        raise HostError("bad_release", what, job.where, hint)
+    if wanted.release < job.status["release"]:
+        what = _("the board runs release {found}, and goes back to no older one: {release}")
+        raise HostError("bad_release", what.format(found=job.status["release"], release=wanted.release), job.where,
+                        _("build a newer one: jourdain release build"))  # fmt: skip
 
 
 def _sending(job: Job, done: int, whole: int) -> None:
@@ -142,7 +151,9 @@ def first_uplink(job: Job) -> None:
 def _by_radio(job: Job, wait_s: float) -> None:
     entry, program = job.entry, job.program
     if job.how.upstream is not None:
-        first = min([*uplink.taken(program.log), *([job.piv] if job.piv else [])], default=1)
+        # What was published of this key before, and what waits in a gateway, is not this board's first word.
+        upcoming = job.piv or program.service.ask("status")["piv"]
+        first = min([*uplink.taken(program.log), upcoming])
         job.seen = job.how.upstream.wait(entry.site, entry.kid or "", first, wait_s, lambda: program.service.listen(0))
         _say_uplink(job, wait_s)
         return

@@ -25,7 +25,7 @@ def may_be(job: Job, uid: str) -> None:
     if job.entry.uid:
         question = _("{board} has the chip {old}. Bind {uid} to it instead?")
     if not job.how.dry_run:
-        job.how.confirm(job.entry.name, question.format(uid=uid, board=job.entry.name, old=job.entry.uid))
+        job.confirm(question.format(uid=uid, board=job.entry.name, old=job.entry.uid))
     job.adopted = uid
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import click
 
+from gateway import bundle as release
 from gateway import record
-from gateway.bundle import read as read_release
+from gateway.bundle import Bundle as Release
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory, load
 from tools import completion, errors
-from tools.flash import batch, bench, chip, outcome, uplink
+from tools.bundle.file import Bundle, beside
+from tools.flash import batch, bench, build, chip, outcome, uplink
 from tools.flash.config import trusted_keys
 from tools.flash.job import How, Job
 from tools.flash.progress import Screen, Steps
@@ -24,6 +26,7 @@ from tools.fleet import find_board
 from tools.i18n import _
 from tools.keys import passphrase
 from tools.keys import secrets as keys
+from tools.keys.options import PASSPHRASE
 
 _path = click.Path(path_type=Path)
 
@@ -36,6 +39,7 @@ _path = click.Path(path_type=Path)
               help="Serial port; repeated, a pool whose boards are known by their chips; else the boards on USB.")  # fmt: skip
 @click.option("--inventory", type=_path, default=Path("boards.yaml"), help="The fleet.")
 @click.option("--secrets", type=_path, default=Path("secrets.json"), help="Made by `jourdain keys new`.")
+@PASSPHRASE
 @click.option("--bundle", type=_path, envvar="JOURDAIN_BUNDLE",
               help="Made by `jourdain bundle`; else jourdain.bundle beside the inventory.")  # fmt: skip
 @click.option("--adopt", is_flag=True, help="Bind the chip to the board in boards.yaml, where that has none, or another.")
@@ -99,24 +103,40 @@ def _how(
     inv: Inventory, entries: Sequence[Board], said: dict[str, Any], confirm: Callable[[str, str], None], stop: batch.Stop
 ) -> How:
     keyed = any(entry.kid for entry in entries)
+    shelf = _shelf(said["bundle"] or beside(inv.path))
     return How(
         inv=inv,
         secrets=said["secrets"],
         issued=keys.read(said["secrets"]) if keyed else {},
         confirm=confirm,
         halt=stop.halt,
-        bundle=said["bundle"] or inv.path.parent / "jourdain.bundle",
+        bundle=shelf.path if shelf else None,
+        releases=_releases(shelf) if shelf else {},
         adopt=said["adopt"],
         micropython=said["micropython"],
         record=said["record"] or inv.path.parent / record.FILE,
         labels=None if said["no_label"] else said["labels"] or inv.path.parent / "labels",
         trust=trusted_keys(said["trust"]) if said["trust"] else None,
-        release=read_release(said["release"]) if said["release"] else None,
+        release=release.read(said["release"]) if said["release"] else None,
         selftest=not said["no_selftest"],
         uplink_s=said["uplink_s"],
         upstream=_upstream(said) if said["broker"] and said["uplink_s"] and not said["dry_run"] else None,
         dry_run=said["dry_run"],
     )
+
+
+def _shelf(path: Path | None) -> Bundle | None:
+    """The bundle that was named, or lies beside the inventory; bytecode comes from it from now on. HostError (bad_bundle)."""
+    found = Bundle(path) if path else None
+    build.take_from(found)
+    return found
+
+
+def _releases(shelf: Bundle) -> dict[str, Release]:
+    """The newest release for each kind of board in a bundle. HostError: bad_bundle, bad_release."""
+    names = [name for name in shelf.manifest.files if name.startswith("releases/")]
+    found = [release.load(shelf.read(name), f"{shelf.path}: {name}") for name in names]
+    return {each.manifest.kind: each for each in sorted(found, key=lambda each: each.manifest.release)}
 
 
 def _upstream(said: dict[str, Any]) -> uplink.Upstream:

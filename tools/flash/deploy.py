@@ -27,7 +27,7 @@ def way(job: Job) -> Iterator[Callable[[Job], None]]:
     yield look
     if job.there == CONSOLE:
         yield greet
-    if job.there == CONSOLE and (job.how.release or job.how.dry_run):
+    if job.there == CONSOLE and (job.release or job.how.dry_run):
         yield adopt
         yield compare_status
         yield update
@@ -141,8 +141,7 @@ def plan(job: Job) -> None:
         raise HostError("transfer", what, job.where, _("remove files of yours from the board"))
     if found.board != entry.name and (found.board or found.main):
         other = found.board or _("a program of its own (main.py)")
-        with job.repl.awake():
-            job.how.confirm(entry.name, _("The board holds {other}. Make it {board}?").format(other=other, board=entry.name))
+        job.confirm(_("The board holds {other}. Make it {board}?").format(other=other, board=entry.name))
 
 
 def copy(job: Job) -> None:

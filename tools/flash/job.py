@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from firmware.node.manifest import kind_of
 from gateway.bundle import Bundle
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
 from tools.diag.selftest import Check
 from tools.flash import uplink
+from tools.flash.config import board_config
 from tools.flash.connect import Connection
 from tools.flash.identify import Found
 from tools.flash.progress import Progress
@@ -39,6 +41,7 @@ class How:
 
     confirm(board, question) raises HostError where nobody says yes; halt() raises Halt once all shall stop.
     micropython: missing, old, always, never; None: as `old` where an image is at hand. uplink_s: None for as long as it takes.
+    release: the one to take, else one of `releases`, by kind.
     """
 
     inv: Inventory
@@ -48,6 +51,7 @@ class How:
     halt: Callable[[], None]
     trust: bytes | None = None
     release: Bundle | None = None
+    releases: Mapping[str, Bundle] = field(default_factory=dict)
     micropython: str | None = None
     bundle: Path | None = None
     adopt: bool = False
@@ -105,6 +109,16 @@ class Job:
         return APPLIED if any(item.result == APPLIED for item in self.items) else ALREADY_SO
 
     @property
+    def release(self) -> Bundle | None:
+        """The release that this board gets, where its REPL is closed."""
+        return self.how.release or self.how.releases.get(self.kind)
+
+    @property
+    def kind(self) -> str:
+        """What decides which modules it has."""
+        return str(kind_of(board_config(self.how.inv, self.entry)))
+
+    @property
     def repl(self) -> Connection:
         """The REPL that was entered."""
         assert self.connection is not None
@@ -120,6 +134,11 @@ class Job:
     def where(self) -> str:
         """The place of an error."""
         return self.port or self.entry.name
+
+    def confirm(self, question: str) -> None:
+        """Somebody says yes to this, or HostError (unconfirmed). A board in its REPL waits meanwhile."""
+        with self.connection.awake() if self.connection else contextlib.nullcontext():
+            self.how.confirm(self.entry.name, question)
 
     def item(self, name: str, changed: bool, why: str) -> None:
         """Note what became of one thing, and say it."""
