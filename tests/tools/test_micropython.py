@@ -49,7 +49,7 @@ def test_an_empty_pico_runs_micropython_and_is_asked_who_it_is(tmp_path, desk):
     with Pico(tmp_path) as pico:
         desk(pico)
         assert [drive.folder for drive in micropython.bootsel(kind("pico"))] == [pico.drive]
-        port = micropython.install(kind("pico"), image(tmp_path), None, steps.append, asked.append)
+        port = micropython.install(kind("pico"), image(tmp_path), "", steps.append, asked.append)
         assert port == pico.port
         assert pico.taken == [uf2_image()]
     assert asked == [UID]

@@ -70,7 +70,7 @@ def checked(kind: BoardType, image: Image) -> bytes:
 def install(kind: BoardType, image: Image, port: str | None, step: Step, check: Check | None = None) -> str:
     """Put MicroPython on a board, and return the port where it then answers.
 
-    `port`: where the board is now, or None for a Pico in BOOTSEL mode. `check` is given the chip's unique id and raises
+    `port`: where the board is now; None (or nothing there) for a Pico in BOOTSEL mode. `check` is given the chip's unique id and raises
     HostError (mismatch) for a wrong one: before anything is written where the chip tells it by then, which a Pico in BOOTSEL
     mode does not, and else before anything more is. `step` is told what happens.
 
@@ -78,7 +78,7 @@ def install(kind: BoardType, image: Image, port: str | None, step: Step, check: 
     """
     data = checked(kind, image)
     if kind.platform == "esp32":
-        if port is None:
+        if not port:
             raise HostError("no_device", _("no board is plugged in"), "", _("is it a data cable? some carry power only"))
         before = _devices()
         uid = esp.install(kind, image.path, port, step, check).uid
@@ -96,7 +96,7 @@ def _devices() -> set[str]:
 
 def _to_bootsel(kind: BoardType, port: str | None, check: Check | None) -> tuple[Drive, str]:
     """The drive of a Pico, and its unique id where it told it; one that runs MicroPython is restarted into BOOTSEL mode."""
-    if port is None or not _is_there(port):
+    if not port or not _is_there(port):
         return _wait(kind, [], 0), ""
     known = bootsel(kind)
     try:
