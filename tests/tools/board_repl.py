@@ -70,7 +70,7 @@ class BoardSys:
 class Nothing:
     """A bus or a pin with nothing on it."""
 
-    IN = OUT = PULL_UP = IRQ_RISING = MSB = OPEN_DRAIN = 0
+    IN = OUT = PULL_UP = IRQ_RISING = MSB = OPEN_DRAIN = ATTN_11DB = 0
 
     def __init__(self, *args, **kwargs):
         pass
@@ -88,6 +88,9 @@ class Nothing:
 
     def read_u16(self):
         return 30000
+
+    def read_uv(self):
+        return 1500000
 
     def readinto(self, buf, *args):
         return None
@@ -175,6 +178,19 @@ class Words:
         words.flush()
 
 
+class Rtc:
+    """What an ESP32 has instead: memory of its clock, behind the words in the same file."""
+
+    PLACE = 64
+
+    def memory(self, data=None):
+        words.seek(self.PLACE)
+        if data is None:
+            return words.read(int.from_bytes(words.read(2), "little"))
+        words.write(len(data).to_bytes(2, "little") + bytes(data))
+        words.flush()
+
+
 class Micropython:
     """The module of that name: the host, which stands for the C code of the line, learns what Ctrl-C is now."""
 
@@ -189,8 +205,8 @@ class Micropython:
 class Machine:
     UART = Uart
     Pin = ADC = I2C = SPI = SoftSPI = SoftI2C = Nothing
-    WDT, Timer = Watchdog, Timer
-    PWRON_RESET, WDT_RESET = 1, 3
+    WDT, Timer, RTC = Watchdog, Timer, Rtc
+    PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET = 1, 2, 3, 4
     mem32 = Words()
 
     @staticmethod

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from bundling import FACTS, TYPES, file_of, made
+from bundling import TYPES, file_of, known_facts, made
 from flashing import BARE, UID, usb
 from keydesk import CHEAP, WORDS
 from pty_board import PtyBoard
@@ -130,9 +130,9 @@ def site(tmp_path_factory):
 def facts(monkeypatch, tmp_path):
     """The images of the tests are the known ones; what comes out of a bundle goes into a cache of its own."""
     for module in (bundle_file, bundle_command):
-        monkeypatch.setattr(module, "facts", lambda: FACTS)
+        monkeypatch.setattr(module, "facts", known_facts)
     monkeypatch.setattr(bundle_file, "cache_folder", lambda: tmp_path / "cache" / "mpy")
-    return FACTS
+    return known_facts()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ that import it, and takes the name away. Lines keep their numbers, so a tracebac
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 
 Value = int | tuple[int, ...]
 Parse = Callable[[str], ast.Module | None]  # the syntax tree of a module by its path (`wire/frame`), None: there is none
@@ -17,6 +18,7 @@ _NAME = re.compile("_?[A-Z][A-Z0-9_]*")
 _CONST = "const"  # MicroPython's compiler knows it by itself
 
 
+@cache
 def constants(tree: ast.Module) -> dict[str, Value]:
     """The constants of a module by name."""
     found: dict[str, Value] = {}
@@ -31,6 +33,7 @@ def constants(tree: ast.Module) -> dict[str, Value]:
     return {name: value for name, value in found.items() if bound.count(name) == 1}
 
 
+@cache
 def holds_nothing_else(tree: ast.Module) -> bool:
     """True for a module of constants, of which no board needs to know. An empty module has others inside it."""
     known = constants(tree)

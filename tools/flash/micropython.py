@@ -70,9 +70,9 @@ def checked(kind: BoardType, image: Image) -> bytes:
 def install(kind: BoardType, image: Image, port: str | None, step: Step, check: Check | None = None) -> str:
     """Put MicroPython on a board, and return the port where it then answers.
 
-    `port`: where the board is now; None (or nothing there) for a Pico in BOOTSEL mode. `check` is given the chip's unique id and raises
-    HostError (mismatch) for a wrong one: before anything is written where the chip tells it by then, which a Pico in BOOTSEL
-    mode does not, and else before anything more is. `step` is told what happens.
+    `port`: where the board is now; None (or nothing there) for a Pico in BOOTSEL mode. `check` is given the chip's unique id
+    and raises HostError (mismatch) for a wrong one: before anything is written where the chip tells it by then, which a Pico
+    in BOOTSEL mode does not, and else before anything more is. `step` is told what happens.
 
     HostError: bad_image, no_device, port_busy, ambiguous (two BOOTSEL drives), mismatch, transfer, timeout, missing_tool.
     """
