@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from flashing import ROOT, UID, three_lines
 from pty_board import PtyBoard
 
+from gateway import record
 from tools import cli
 
 NAME = "bin-capitainerie"
@@ -67,7 +68,7 @@ def test_it_measures_and_is_judged(running, ask):
 
 
 @pytest.mark.share("flash")
-def test_what_is_set_is_judged_on_the_board(running, ask):
+def test_what_is_set_is_judged_on_the_board_and_noted(running, ask, kept, capsys):
     code, _out, err = ask(running.port, "set", "empty_mm=5")
     assert code == 10
     assert "the board says: order refused: order_value empty_mm" in err
@@ -79,6 +80,10 @@ def test_what_is_set_is_judged_on_the_board(running, ask):
     code, out, err = ask(running.port, "set", "empty_mm=1200", "--json")
     assert code == 0, err
     assert json.loads(out)["empty_mm"] == 1200
+    noted = [entry for entry in record.read(kept / record.FILE) if "versions" not in entry]
+    assert [(entry["board"], entry["calibration"]["empty_mm"]) for entry in noted] == [(NAME, 1000), (NAME, 1200)]
+    assert cli.run(["record", NAME, "--inventory", str(ROOT / "boards.yaml")]) == 0
+    assert "empty_mm 1200, full_mm 250" in capsys.readouterr().out.splitlines()[-1]
     code, out, err = ask(running.port, "interval", "60", "--json")
     assert (code, json.loads(out)) == (0, {"report_s": 60})
     code, out, err = ask(running.port, "status", "--json")

@@ -220,7 +220,7 @@ def test_a_sheet_of_the_whole_town_for_a_browser(fleet, town_file, capsys, tmp_p
 def test_labels_as_files(fleet, town_file, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, said = run(capsys, town_file, "bin-gare", "JD:PORT-LUCE:BAY-ECOLE")
-    assert (code, said.out) == (0, "labels/bin-gare.svg\nlabels/bay-ecole.svg\n")
+    assert (code, said.out) == (0, f"{tmp_path}/labels/bin-gare.svg\n{tmp_path}/labels/bay-ecole.svg\n")
     how = ("--format", "png", "--size", "62x29", "--dpi", "203", "--out", "png", "--json")
     code, said = run(capsys, town_file, "bin-quai", *how)
     made = json.loads(said.out)["labels"]

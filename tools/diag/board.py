@@ -1,6 +1,7 @@
 """`jourdain board TARGET ...`: look at a running board and set it up, over its cable, without stopping its program."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,16 @@ def selftest(service: Service, show: View) -> None:
 
 
 @command("calibrate", "Take what the sensors see now for an empty bin, a free bay. The board restarts.")
-def calibrate(service: Service, show: View) -> None:
+def calibrate(service: Service, show: View) -> Mapping[str, Any]:
     """Op calibrate."""
-    show.done(service.ask("calibrate", answer_s=MEASURE_S, tries=1), _("calibrated; the board restarts"))
+    settings: Mapping[str, Any] = service.ask("calibrate", answer_s=MEASURE_S, tries=1)
+    show.done(settings, _("calibrated; the board restarts"))
+    return settings
 
 
 @command("set", "Change settings of its service, NAME=VALUE each. The board restarts.")
 @click.argument("settings", nargs=-1, required=True, metavar="NAME=VALUE...")
-def set_(service: Service, show: View, settings: tuple[str, ...]) -> None:
+def set_(service: Service, show: View, settings: tuple[str, ...]) -> Mapping[str, Any]:
     """Op set."""
     pairs: list[Any] = []
     for text in settings:
@@ -86,7 +89,9 @@ def set_(service: Service, show: View, settings: tuple[str, ...]) -> None:
         if not equals or not value.lstrip("-").isdigit():
             raise click.BadParameter(_("{text!r} is not NAME=NUMBER").format(text=text))
         pairs += [name, int(value)]
-    show.done(service.ask("set", *pairs), _("set; the board restarts"))
+    found: Mapping[str, Any] = service.ask("set", *pairs)
+    show.done(found, _("set; the board restarts"))
+    return found
 
 
 @command("interval", "Report every so many seconds. The board restarts.")

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from firmware.wire import hdlc
+from gateway import record
 from gateway.errors import HostError
 from gateway.inventory import Board, load
 from tools import completion
@@ -19,6 +21,8 @@ from tools.fleet import find_board
 from tools.i18n import LANGUAGES, _
 from tools.keys import secrets as keys
 from tools.keys.options import NO_INPUT
+from tools.label.book import who
+from tools.label.options import RECORD, record_of
 
 PROBE_S = 1.5  # how long a port is asked which board hangs there
 
@@ -50,21 +54,28 @@ _OPTIONS = (
     click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet."),
     click.option("--secrets", type=click.Path(path_type=Path), default=Path("secrets.json"), help="Made by `jourdain keys new`."),
     NO_INPUT,
+    RECORD,
     click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else."),
     click.option("--lang", type=click.Choice(("en", *LANGUAGES)), expose_value=False, is_eager=True, callback=_speak,
                  help="The language, whatever the system's is."),
 )  # fmt: skip
 
 
-def command(name: str, text: str) -> Callable[[Callable[..., None]], click.Command]:
-    """An op's subcommand: its function gets (service, show, **its own options)."""
+Run = Callable[..., Mapping[str, Any] | None]
 
-    def made(run: Callable[..., None]) -> click.Command:
+
+def command(name: str, text: str) -> Callable[[Run], click.Command]:
+    """An op's subcommand: its function gets (service, show, **its own options), and returns settings that it changed or None."""
+
+    def made(run: Run) -> click.Command:
         @click.pass_context
         def callback(ctx: click.Context, /, *, as_json: bool, **own: Any) -> None:
-            where = [own.pop(name) for name in ("port", "inventory", "secrets")]
-            with talking(find(ctx.obj, *where)) as service:
-                run(service, View(as_json), **own)
+            where, kept = [own.pop(name) for name in ("port", "inventory", "secrets")], own.pop("kept")
+            target = find(ctx.obj, *where)
+            with talking(target) as service:
+                settings = run(service, View(as_json), **own)
+            if settings is not None and target.entry is not None:
+                _note(record_of(kept, where[1]), target.entry, target.port, settings)
 
         callback.__doc__ = run.__doc__
         found = click.command(name, help=text)(callback)
@@ -75,6 +86,13 @@ def command(name: str, text: str) -> Callable[[Callable[..., None]], click.Comma
         return found
 
     return made
+
+
+def _note(path: Path, entry: Board, port: str, settings: Mapping[str, Any]) -> None:
+    """Keep in the record what the board has from now on, with date and name. Raises HostError (bad_record, disk_full ...)."""
+    said = {"at": int(time.time()), "who": who(), "board": entry.name, "result": "applied", "uid": entry.uid, "kid": entry.kid,
+            "port": port, "calibration": settings}  # fmt: skip
+    record.append(path, said)
 
 
 def find(target: str, port: str | None, inventory: Path, secrets: Path) -> Target:

@@ -1,8 +1,6 @@
 """What is kept of a board that was flashed: its label, and an entry in the record; and what an earlier entry says of it."""
 
-import getpass
 import hashlib
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +15,7 @@ from tools.flash.build import LADDER, SLOT
 from tools.flash.config import CONFIG
 from tools.flash.job import FAILED, Item, Job
 from tools.i18n import _
+from tools.label.book import who
 
 LAUNCHER = ("main.py", *(f"{module}.mpy" for module in LADDER))
 
@@ -44,7 +43,7 @@ def entry(job: Job) -> dict[str, Any]:
     release = job.status.get("release", RELEASE if job.files else None)
     return {
         "at": int(time.time()),
-        "who": _who(),
+        "who": who(),
         "board": job.entry.name,
         "uid": job.uid or job.entry.uid,
         "result": job.result,
@@ -62,15 +61,9 @@ def entry(job: Job) -> dict[str, Any]:
         "files": {"written": job.todo.write, "same": len(job.todo.same), "removed": job.todo.remove},
         "selftest": [check._asdict() for check in job.checks],
         "uplink": {"kid": seen.kid, "piv": seen.piv, "via": seen.via} if seen else None,
-        "calibration": dict(job.entry.settings),
+        # What commands and calibration changed on it the board keeps: that stands in an entry of its own.
+        "calibration": dict(job.entry.settings) if found and not found.settings else None,
     }
-
-
-def _who() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):
-        return "?"
 
 
 def hashes(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -88,10 +81,11 @@ def hashes(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def in_service(entries: list[dict[str, Any]], board: Board, files: Mapping[str, bytes]) -> dict[str, Any] | None:
     """The last entry of a board, where it says that this very chip is in service with these very files and this key."""
-    last = next((each for each in reversed(entries) if each["board"] == board.name), None)
+    ours = [each for each in entries if each["board"] == board.name and ("hashes" in each or each["result"] == FAILED)]
+    last = ours[-1] if ours else None
     if last is None or last["result"] == FAILED or last.get("uid") != board.uid or last.get("kid") != board.kid:
         return None
-    there = last.get("hashes", {})
+    there = last.get("hashes") or {}
     return last if all(there.get(name) == digest for name, digest in hashes(files).items()) else None
 
 

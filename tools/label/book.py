@@ -1,5 +1,7 @@
 """What a record says of boards, for people: words out of entries whose insides nobody has checked."""
 
+import getpass
+import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +12,14 @@ from tools.label.words import cleaned
 
 Entry = Mapping[str, Any]
 DONE = ("applied", "already so")
+
+
+def who() -> str:
+    """Who works here, for the record: the user at the machine."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return "?"
 
 
 def when(at: float) -> str:
@@ -47,6 +57,6 @@ def tested(entry: Entry) -> str:
 
 
 def newest(entries: Iterable[Entry], *keys: str) -> Entry | None:
-    """The newest entry of a board in service that says something under one of the keys; without keys, the newest such."""
-    found = [each for each in entries if each["result"] in DONE and (not keys or any(each.get(key) for key in keys))]
+    """The newest entry that tells of no failure and says something under one of the keys."""
+    found = [each for each in entries if each["result"] in DONE and any(each.get(key) for key in keys)]
     return found[-1] if found else None

@@ -32,7 +32,8 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[flo
 )
 @click.argument("boards", nargs=-1, shell_complete=completion.boards)
 @click.option("--all", "everything", is_flag=True, help="Every board of the fleet.")
-@click.option("--out", type=click.Path(path_type=Path), help="A folder for a file each [default: labels, without --sheet].")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="A folder for a file each [default, without --sheet: labels beside the fleet].")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(("svg", "png")), default="svg", help="Of the files: to scale, or in dots.")
 @click.option("--size", callback=_size, metavar="WxH", default="{:g}x{:g}".format(*SIZE_MM), show_default=True,
               help="Of a label, in mm.")  # fmt: skip
@@ -55,7 +56,7 @@ def label(  # noqa: PLR0917 - one argument an option
         raise click.BadParameter(_("a sheet is FILE.html or FILE.svg"), param_hint="--sheet")
     chosen = list(inv.boards.values()) if everything else [find_board(inv, name) for name in boards]
     sheets = _sheet(inv, chosen, sheet, start, cut) if sheet else []
-    folder = out or (None if sheet else Path("labels"))
+    folder = out or (None if sheet else inventory.with_name("labels"))
     made = [_label(inv, board, folder, (form, size, dpi)) for board in chosen]
     if as_json:
         click.echo(json.dumps({"labels": made, "sheets": [str(path) for path in sheets]}, ensure_ascii=False))

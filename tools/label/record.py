@@ -14,8 +14,8 @@ from tools.diag.board_view import View
 from tools.fleet import find_board
 from tools.i18n import _, n_
 from tools.label.book import part, result, tested, when
-
-RECORD_HELP = "The record [default: commissioning.jsonl beside the fleet]."
+from tools.label.options import RECORD, record_of
+from tools.label.words import cleaned
 
 
 @click.command(
@@ -25,12 +25,12 @@ RECORD_HELP = "The record [default: commissioning.jsonl beside the fleet]."
 @click.argument("board", required=False, shell_complete=completion.boards)
 @click.option("--failed", is_flag=True, help="Only what failed.")
 @click.option("--verify", is_flag=True, help="Say whether every line is as it was written, and the head of the chain.")
-@click.option("--record", "path", type=click.Path(path_type=Path), metavar="FILE", help=RECORD_HELP)
+@RECORD
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @click.option("--json", "as_json", is_flag=True, help="An entry a line on stdout; of --verify one document.")
-def record(board: str | None, failed: bool, verify: bool, path: Path | None, inventory: Path, as_json: bool) -> None:  # noqa: PLR0917
+def record(board: str | None, failed: bool, verify: bool, kept: Path | None, inventory: Path, as_json: bool) -> None:  # noqa: PLR0917
     """Reading checks the chain in any case. Raises HostError (bad_record, disk_error, unknown_board)."""
-    path = path or inventory.with_name(book.FILE)
+    path = record_of(kept, inventory)
     found = book.examine(path)
     if verify:
         _verified(path, found, as_json)
@@ -57,6 +57,8 @@ def _name(board: str, inventory: Path, entries: list[dict[str, Any]]) -> str:
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     told = tested(entry)
+    if "versions" not in entry and entry.get("calibration"):  # nothing was flashed: settings were changed
+        told = ", ".join(f"{cleaned(name)} {part(entry, 'calibration', name)}" for name in entry["calibration"])
     if entry["result"] == "failed":
         told = ": ".join(word for word in (part(entry, "error"), part(entry, "what")) if word != "-")
     who, chip = part(entry, "who").partition("@")[0], part(entry, "uid")[-6:]

@@ -14,7 +14,7 @@ from tools.i18n import _
 from tools.label import book, facts, page, svg
 from tools.label.label import SIZE_MM, write
 from tools.label.layout import layout
-from tools.label.record import RECORD_HELP
+from tools.label.options import RECORD, record_of
 from tools.wiring import draw
 
 
@@ -24,14 +24,14 @@ from tools.wiring import draw
 )
 @click.argument("board", shell_complete=completion.boards)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The file to write [default: BOARD.html].")
-@click.option("--record", "path", type=click.Path(path_type=Path), metavar="FILE", help=RECORD_HELP)
+@RECORD
 @click.option("--inventory", type=click.Path(path_type=Path), default=Path("boards.yaml"), help="The fleet.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def sheet(board: str, out: Path | None, path: Path | None, inventory: Path, as_json: bool) -> None:
+def sheet(board: str, out: Path | None, kept: Path | None, inventory: Path, as_json: bool) -> None:
     """From boards.yaml and the record alone. Raises HostError (bad_inventory, unknown_board, bad_record, disk_error)."""
     inv = load(inventory)
     entry = find_board(inv, board)
-    found = record.examine(path or inventory.with_name(record.FILE))
+    found = record.examine(record_of(kept, inventory))
     made = write(out or Path(f"{entry.name}.html"), html(inv, entry, found).encode("utf-8", "replace"))
     click.echo(json.dumps({"board": entry.name, "file": str(made)}, ensure_ascii=False) if as_json else str(made))
 
@@ -78,7 +78,7 @@ def _wiring(inv: Inventory, board: Board) -> str:
 
 
 def _done(entries: list[book.Entry]) -> str:
-    flashed, tested = book.newest(entries), book.newest(entries, "selftest")
+    flashed, tested = book.newest(entries, "versions", "hashes"), book.newest(entries, "selftest")
     checks = book.checks(tested) if tested else []
     failed = [at for at, check in enumerate(checks) if check[0] != _("passed")]
     head = (_("result"), _("of"), _("measured"), _("limits"))
