@@ -90,7 +90,7 @@ def folder(tmp_path_factory):
 
 
 @given(raw=fleets(), what=st.sampled_from(["uid", "kid"]))
-@examples(60)
+@examples(40)
 def test_one_line_changes_and_the_fleet_in_that_alone(folder, raw, what):
     path = folder / "boards.yaml"
     path.write_bytes(raw)
@@ -238,7 +238,7 @@ def test_several_processes_at_once_lose_nothing(tmp_path):
     path = _small(tmp_path)
     code = "import sys; from pathlib import Path; from tools import edit; edit.add_kid(Path(sys.argv[1]), 'bin-2', sys.argv[2])"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    kids = ["0031", "0032", "0033", "0034"]
+    kids = ["0031", "0032", "0033"]
     running = [subprocess.Popen([sys.executable, "-P", "-c", code, str(path), kid], env=env) for kid in kids]
-    assert [process.wait(120) for process in running] == [0] * 4
+    assert [process.wait(120) for process in running] == [0] * 3
     assert sorted(load(path).boards["bin-2"].kids) == ["0002", *kids]

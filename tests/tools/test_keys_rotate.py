@@ -14,7 +14,7 @@ from gateway import inventory
 from gateway import keys as gateway_keys
 from gateway.errors import FaultsError, HostError
 from tools import cli, edit
-from tools.flash.config import board_files
+from tools.flash.config import board_secret
 from tools.keys import secrets
 
 PATH, BOARDS = Path("secrets.json"), Path("boards.yaml")
@@ -193,11 +193,11 @@ def test_what_must_not_be_used_is_neither_exported_nor_flashed(town, run):
                ("bin-gare", "bad_keys", "not random"))  # fmt: skip
     for name, fault, what in refused:
         with pytest.raises(HostError, match=what) as caught:
-            board_files(town, town.boards[name], issued)
+            board_secret(town.boards[name], issued)
         assert caught.value.name == fault
         assert "keys rotate" in caught.value.hint
         assert not any(secret in str(caught.value) for secret in issued.values())
-    assert "secret.json" in board_files(town, town.boards["bin-quai"], issued), "the others' faults are not this one's"
+    assert board_secret(town.boards["bin-quai"], issued), "the others' faults are not this one's"
     with pytest.raises(HostError, match="one secret"):
         run("export")
     assert not Path("keys.json").exists()

@@ -256,7 +256,7 @@ for round in range(int(sys.argv[1])):
             if not number:
                 os.write(ready, b"!")
     os.read(go, 1)
-    time.sleep(0.0007 * round)
+    time.sleep(0.001 * round)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     found = secrets.load(path)  # raises what is wrong with it
@@ -268,7 +268,7 @@ for round in range(int(sys.argv[1])):
 
 def test_a_kill_at_any_moment_leaves_a_whole_file(fleet, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "JOURDAIN_PASSPHRASE": WORDS}
-    rounds = 40
+    rounds = 25
     command = [sys.executable, "-P", "-c", WRITER, str(rounds)]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
