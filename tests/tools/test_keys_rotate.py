@@ -156,7 +156,9 @@ def test_check_names_every_fault(town, run):
     for words in ("0003 and 0004 have one", "0004 and 0003 have one", "0005: everybody knows", "0006: this secret is not random",
                   "0010 of bay-quai-1 was issued for bay-quai-2", "bay-marche-1 has no secret for its key id 0012"):  # fmt: skip
         assert words in said
-    assert len(caught.value.faults) == 6
+    places = [(fault.file, fault.line) for fault in caught.value.faults]
+    lines = town.lines
+    assert places == [("boards.yaml", lines["bay-quai-1"]), ("boards.yaml", lines["bay-marche-1"]), *[("secrets.json", 0)] * 4]
     assert shared not in said
 
 

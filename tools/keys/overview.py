@@ -62,11 +62,11 @@ def check(path: Path, inventory: Path, as_json: bool, quiet: bool) -> None:
     entries = secrets.load(path)
     owned = issue.owners(fleet)
     faults = [Fault(str(path), 0, what, _("jourdain keys rotate BOARD")) for what in _of_secrets(entries)]
+    once = _("a key id belongs to one board for ever")
     for board in fleet.nodes:
-        where = fleet.where(board.name)
-        once = _("a key id belongs to one board for ever")
-        faults += [Fault(where, 0, what, once) for what in _mixed_up(board, entries, owned)]
-        faults += [Fault(where, 0, what, "jourdain keys new --all") for what in _missing(board, entries)]
+        place = (str(fleet.path), fleet.lines[board.name])
+        faults += [Fault(*place, what, once) for what in _mixed_up(board, entries, owned)]
+        faults += [Fault(*place, what, "jourdain keys new --all") for what in _missing(board, entries)]
     if faults:
         raise FaultsError("bad_keys", faults)
     unused = [kid for kid, entry in entries.items() if "secret" in entry and kid not in owned]
