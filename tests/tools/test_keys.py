@@ -65,6 +65,7 @@ def test_a_board_that_has_a_key_gets_the_next_free_key_id(run):
 
 def test_json(run):
     assert json.loads(run("new", "--json").stdout) == {"kid": "0001", "board": "", "file": "secrets.json"}
+    assert json.loads(run("new", "bin-gare", "bin-gare", *FLEET, "--json").stdout)["kid"] == "0006", "said twice, made once"
     assert json.loads(run("new", "--json", "--kid", "0000ABCD").stdout)["kid"] == "0000abcd"
     assert run("new", "--show").exit_code == 2, "no option shows a secret"
 
@@ -76,7 +77,7 @@ def test_all_boards_that_lack_a_key(run):
     tried = json.loads(run("new", "--all", "--json", "-n", *FLEET).stdout)
     assert list(_issued()) == ["0002"], "a dry run"
     said = json.loads(run("new", "--all", "--json", *FLEET).stdout)
-    assert said == tried
+    assert tried == {**said, "dry_run": True}
     lacked = [{"kid": board.kid, "board": board.name} for board in town.nodes if board.name != "bin-quai"]
     assert said == {"file": "secrets.json", "keys": lacked}
     issued = _issued()

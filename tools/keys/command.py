@@ -57,7 +57,7 @@ def new(  # noqa: PLR0917 - one argument an option
         raise click.UsageError(_("--kid and --secret are for one board."))
     fleet = load(inventory) if everyone or inventory.exists() else None
     given = _given(secret)
-    named = [(name, _keyed(fleet, name) if fleet and name else None) for name in boards or ("",)]
+    named = [(name, _keyed(fleet, name) if fleet and name else None) for name in dict.fromkeys(boards or ("",))]
     made = []
     with _entries(path, dry_run) as entries:
         if everyone and fleet:
@@ -65,20 +65,25 @@ def new(  # noqa: PLR0917 - one argument an option
         for name, board in named:
             made.append(_Made(issue.next_kid(kid.lower(), board, fleet, entries), name))
             issue.issue(entries, made[-1].kid, name, given)
-    rows = [{"kid": one.kid, "board": one.board} for one in made]
-    text = _("key id {kid} for {board}; nothing was written") if dry_run else _("key id {kid} made for {board}, kept in {file}")
-    lines = [text.format(kid=one.kid, board=one.board or _("a board to come"), file=path) for one in made]
-    several = everyone or len(boards) > 1
-    o.answer({"file": str(path), "keys": rows} if several else {**rows[0], "file": str(path)},
-             lines or [_("every board of {file} has its key").format(file=inventory)], as_json=as_json, quiet=quiet)  # fmt: skip
+    _say_made(made, path, inventory, single=not everyone and len(named) == 1, dry_run=dry_run, as_json=as_json, quiet=quiet)
     if made and not dry_run:
         question = _("Add the new key ids to {file}?").format(file=inventory)
         strange = [one for one in made if fleet and one.board and one.kid not in fleet.boards[one.board].kids]
         if strange and o.agreed(question, yes=yes, must=False):
             _into(inventory, strange, quiet)
             strange = []
-        boards = ("--all",) if everyone else boards
-        o.then(_next(boards, fleet, strange, inventory), quiet=quiet)
+        o.then(_next(("--all",) if everyone else boards, fleet, strange, inventory), quiet=quiet)
+
+
+def _say_made(
+    made: Sequence[_Made], path: Path, inventory: Path, *, single: bool, dry_run: bool, as_json: bool, quiet: bool
+) -> None:
+    rows = [{"kid": one.kid, "board": one.board} for one in made]
+    said = {**(rows[0] if single else {"keys": rows}), "file": str(path), **({"dry_run": True} if dry_run else {})}
+    text = _("key id {kid} for {board}; nothing was written") if dry_run else _("key id {kid} made for {board}, kept in {file}")
+    lines = [text.format(kid=one.kid, board=one.board or _("a board to come"), file=path) for one in made]
+    none = [_("every board of {file} has its key").format(file=inventory)]
+    o.answer(said, lines or none, as_json=as_json, quiet=quiet)
 
 
 @keys.command(help="Give boards new keys in the place of those they have, and boards.yaml their key ids.")
@@ -124,7 +129,7 @@ def rotate(  # noqa: PLR0917
 
 
 @keys.command(help="Remove secrets that no board has any more. Their key ids stay noted, so that none is issued again.")
-@click.argument("kids", nargs=-1, required=True, metavar="KID...", shell_complete=completion.kids)
+@click.argument("kids", nargs=-1, required=True, metavar="KID...")
 @o.SECRETS
 @o.INVENTORY
 @o.PASSPHRASE
