@@ -197,7 +197,8 @@ def secrets_known(asked: Asked) -> Iterator[str]:
     """Every secret that can be read here, to be looked for in all that goes in; the files themselves never do."""
     yield from (os.environ[name] for name in HIDDEN if name in os.environ)
     named = (asked.gateway.parent / name for name in (*_SECRET_FILE.findall(_text(asked.gateway)), "keys.json"))
-    for path in (asked.secrets, *named):
+    file = [Path(os.environ[name]) for name in ("JOURDAIN_PASSPHRASE_FILE",) if name in os.environ]
+    for path in (asked.secrets, *file, *named):
         text = _text(path)
         if path.suffix != ".json":
             yield text.strip()  # a password is all of its file

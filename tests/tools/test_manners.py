@@ -51,15 +51,6 @@ def examples(text):
     return [found for found in re.findall(r"`(jourdain [^`]+)`", text) if "BOARD" not in found]
 
 
-def parsed(words):
-    """Does click take this command line? Nothing is run."""
-    ctx = cli.jourdain.make_context("jourdain", words)
-    while isinstance(ctx.command, click.Group) and (rest := [*ctx._protected_args, *ctx.args]):
-        name, command, rest = ctx.command.resolve_command(ctx, rest)
-        ctx = command.make_context(name, rest, parent=ctx)
-    return ctx.command
-
-
 @pytest.mark.parametrize("path", COMMANDS)
 def test_each_command_helps_and_brings_an_example_that_is_one(path, capsys):
     command = COMMANDS[path]
@@ -70,7 +61,7 @@ def test_each_command_helps_and_brings_an_example_that_is_one(path, capsys):
     found = [words for words in examples(text) if words.startswith(f"jourdain {path.split()[0]}")]
     assert found, "no example"
     for words in found:
-        mine = parsed(shlex.split(words)[1:])
+        mine = tree.parsed(shlex.split(words)[1:])
         assert mine is command or isinstance(command, click.Group)
 
 
@@ -82,7 +73,7 @@ def test_the_readme_s_command_lines_are_ones():
     for words in lines:
         for one in words.split(" | "):
             if one.startswith("jourdain") and not re.search(r"\b[A-Z]{3,}\b", one):
-                parsed(shlex.split(one)[1:])
+                tree.parsed(shlex.split(one)[1:])
 
 
 # What each is

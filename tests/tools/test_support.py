@@ -35,6 +35,7 @@ def planted():
         "owner": "OWN3R", "contact": "+33 2 96 00 00 00", "url": "poste:str0ng,w0rd", "word": "tr0ub4dor and three",
         "environment": "correct horse battery", "passphrase": "paper clip over lunch",
         "pem": base64.encodebytes(secrets.token_bytes(60)).decode().splitlines()[0], "quoted": "open sesame",
+        "told": "lantern oyster seven",
     }  # fmt: skip
 
 
@@ -46,6 +47,8 @@ def workshop(tmp_path, planted, monkeypatch):
     for name, value in {"PASSWORD": planted["environment"], "PASSPHRASE": planted["passphrase"], "SECRET": planted["frame"],
                         "BROKER": f"mqtt://{planted['url']}@127.0.0.1:1"}.items():  # fmt: skip
         monkeypatch.setenv(f"JOURDAIN_{name}", value)
+    (tmp_path / "passphrase").write_text(planted["told"] + "\n")
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
     monkeypatch.setenv("TOKEN_OF_SOMETHING_ELSE", planted["word"])
     text = (ROOT / "boards.yaml").read_text()
     text = text.replace("    title: Port-Luce\n", f"    title: Port-Luce\n    contact: \"{planted['contact']}\"\n")
@@ -74,7 +77,7 @@ def workshop(tmp_path, planted, monkeypatch):
         record.append(tmp_path / "commissioning.jsonl", {**entry, "what": f"key token {planted['record']}"})
     log = [f"kid 0002: {planted['log']} and {planted['derived']}", f"login with {planted['word']} failed at mqtts://{planted['url']}@h",
            f'password="{planted["quoted"]}"', pem("RSA PRIVATE KEY", planted["pem"].encode()),
-           planted["pem"], f"{planted['environment']}, {planted['passphrase']}, {planted['frame']}",
+           planted["pem"], f"{planted['environment']}, {planted['passphrase']}, {planted['told']}, {planted['frame']}",
            "store: disk_full at /var/lib/jourdain/store.db",
            f"LW:D0:70B3D57ED0000002:70B3D57ED0000001:00010002:O{planted['owner']}:SBIN-QUAI", planted["contact"]]  # fmt: skip
     tools = tmp_path / "bin"

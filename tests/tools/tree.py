@@ -102,3 +102,12 @@ def line(path, words):
         target, _, more = words.partition(" ")
         return [first, target, rest, *more.split()]
     return [*path.split(), *words.split()]
+
+
+def parsed(words):
+    """Does click take this command line? Nothing is run."""
+    ctx = cli.jourdain.make_context("jourdain", words)
+    while isinstance(ctx.command, click.Group) and (rest := [*ctx._protected_args, *ctx.args]):
+        name, command, rest = ctx.command.resolve_command(ctx, rest)
+        ctx = command.make_context(name, rest, parent=ctx)
+    return ctx.command

@@ -27,7 +27,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON document 
     epilog="Examples: `jourdain bundle`, `jourdain bundle --source /media/stick`, `jourdain bundle check jourdain.bundle`.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The file; by default jourdain.bundle beside boards.yaml.")
-@click.option("--source", metavar="URL|FOLDER", help="Where images are; by default the download site of MicroPython.")
+@click.option("--source", metavar="URL|FOLDER", envvar="JOURDAIN_SOURCE",
+              help="Where images are; by default the download site of MicroPython.")  # fmt: skip
 @click.option("--image", "given", metavar="TYPE=FILE", multiple=True, help="Your own image for a board type; can be repeated.")
 @click.option("--release", "releases", type=click.Path(path_type=Path), multiple=True,
               help="A signed release to bring along; can be repeated.")  # fmt: skip

@@ -95,7 +95,7 @@ def holders(port: str, root: Path = Path("/")) -> tuple[list[Holder], int]:
             continue
         except OSError:  # it has ended meanwhile
             continue
-        if any(_target(file) == device for file in files):
+        if any(_target(file) == device for file in files) and not _serves(folder, files, device):
             found.append(_holder(folder))
     return found, closed
 
@@ -103,6 +103,20 @@ def holders(port: str, root: Path = Path("/")) -> tuple[list[Holder], int]:
 def _target(link: Path) -> str:
     try:
         return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def _serves(folder: Path, files: Sequence[Path], device: str) -> bool:
+    """Is this process behind a pseudo terminal, as an emulated board is? Then it is the device, and nobody's rival."""
+    number = device.removeprefix("/dev/pts/")
+    masters = [file.name for file in files if _target(file) in ("/dev/ptmx", "/dev/pts/ptmx")] if number != device else []
+    return any(f"tty-index:\t{number}\n" in _info(folder / "fdinfo" / name) for name in masters)
+
+
+def _info(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
 
