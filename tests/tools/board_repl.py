@@ -378,6 +378,8 @@ sys.modules["sys"] = BoardSys()
 sys.modules["machine"] = Machine
 sys.modules["micropython"] = Micropython()
 sys.modules["onewire"] = Onewire
+if not who["deflate"]:
+    sys.modules["deflate"] = None
 flash = Flash(who["image"], who["blocks"])
 try:
     lfs = os.VfsLfs2(flash, progsize=256)  # as a Pico has it

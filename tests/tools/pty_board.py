@@ -26,17 +26,18 @@ class PtyBoard:
     `cut_after`: bytes from the host after which the cable is pulled. `deaf`: nobody is there behind the port. `uart`: a
     distance sensor is plugged in. `dog_s`: how long its watchdog waits, once it is armed; bites: how often it bit. `bytes_s`: the
     line carries so many bytes a second each way, as a UART bridge does; None: as quick as USB. `in_loader`: called when
-    machine.bootloader() has taken the board off its port. openings: how often its program has let Ctrl-C in.
+    machine.bootloader() has taken the board off its port. `deflate`: its MicroPython has that module. openings: how often its
+    program has let Ctrl-C in.
     """
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
                  version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False,
-                 dog_s=8.0, bytes_s=None, in_loader=None):  # fmt: skip
+                 dog_s=8.0, bytes_s=None, in_loader=None, deflate=True):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
         self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
-                    "version": version, "mpy": mpy, "blocks": blocks, "uart": uart}  # fmt: skip
+                    "version": version, "mpy": mpy, "blocks": blocks, "uart": uart, "deflate": deflate}  # fmt: skip
         self.cut_after, self.deaf, self._dog_s, self._bytes_s = cut_after, deaf, dog_s, bytes_s
         self._words = self.image.with_suffix(".words")
         self._words.write_bytes(bytes(16))
