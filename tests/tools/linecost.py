@@ -12,10 +12,11 @@ from tools.flash import config, connect, identify, provision, write
 from tools.flash.running import Running
 
 BYTES_S = 11_520  # a UART bridge at 115,200 baud, ten bits a byte
+SAMPLE_BYTES = 3 * write.PIECE_BYTES  # by which the line is measured
 
 
 class Cost(NamedTuple):
-    """A flashing. file_bytes: of the files that were written; line_s: what the line takes for these alone.
+    """A flashing. file_bytes: of the files that were written; line_s: what this very line takes for as many, in comments.
 
     enter_s: from opening the port until the plan is made; copy_s: from there until all is written, read back and in force;
     reset_s: from there to the hello.
@@ -27,10 +28,7 @@ class Cost(NamedTuple):
     enter_s: float
     copy_s: float
     reset_s: float
-
-    @property
-    def line_s(self):
-        return self.file_bytes / BYTES_S
+    line_s: float
 
     @property
     def ratio(self):
@@ -44,7 +42,8 @@ class Cost(NamedTuple):
 
     def __str__(self):
         return (
-            f"{self.file_bytes} bytes of files ({self.line_s:.2f} s of line), {self.sent_bytes} sent, {self.said_bytes} back, "
+            f"{self.file_bytes} bytes of files ({self.line_s:.2f} s of line, {self.file_bytes / BYTES_S:.2f} by its rate), "
+            f"{self.sent_bytes} sent, {self.said_bytes} back, "
             f"entry {self.enter_s:.2f} s, transfer {self.copy_s:.2f} s, reset {self.reset_s:.2f} s"
         )
 
@@ -67,11 +66,16 @@ def flash(board, files, kid, writes=write.copy):
     writes(connection, files, todo, lambda _path: None)
     copied = time.monotonic()
     sent, said = board.received - sent, board.sent - said
+    size = sum(len(files[path]) for path in todo.write)
+    sample = min(size, SAMPLE_BYTES)
+    for start in range(0, sample, write.PIECE_BYTES):
+        connection._transport.exec_raw(b"#" * min(write.PIECE_BYTES, sample - start))
+    line_s = (time.monotonic() - copied) * size / max(sample, 1)
+    restarted = time.monotonic()
     connection.restart()
     running = Running(connection.line(), lambda _identity: b"", lambda: None)
     try:
         running.wait_hello(30)
     finally:
         running.close()
-    size = sum(len(files[path]) for path in todo.write)
-    return Cost(size, sent, said, entered - begun, copied - entered, time.monotonic() - copied)
+    return Cost(size, sent, said, entered - begun, copied - entered, time.monotonic() - restarted, line_s)

@@ -1,5 +1,6 @@
 """A board on a pty: `with PtyBoard(tmp_path) as board: ... board.port`. The other half is board_repl.py."""
 
+import contextlib
 import json
 import os
 import pty
@@ -47,6 +48,7 @@ class PtyBoard:
         self.ended = None
         self._in_loader = in_loader
         self._closing = self._running = self._closed = False
+        self._states = -1
         self._starting = threading.Lock()
 
     def __enter__(self):
@@ -106,6 +108,7 @@ class PtyBoard:
             described = self.image.with_suffix(".json")
             described.write_text(json.dumps(who))
             self._start(say, described)
+            self._states = states
             bitten = self._watch(states)
             os.close(states)
             self._up.clear()
@@ -121,6 +124,16 @@ class PtyBoard:
                 reset, cause, self._fed = "", 3, None  # this family calls both the watchdog's
             else:
                 reset = "raw" if code == SOFT_RAW else "friendly"
+
+    def _hear_all(self):
+        # A key is judged by what the board has said of itself by now. One that waits may be about to run what it was sent.
+        if not self._running:
+            time.sleep(0.05)
+            return
+        with contextlib.suppress(OSError, ValueError):  # it has ended
+            while select.select([self._states], [], [], 0)[0]:
+                time.sleep(0.001)
+        time.sleep(0.002)
 
     def _watch(self, states):
         # Follow what the process says of itself until its end; True when the watchdog was the end.
@@ -182,7 +195,7 @@ class PtyBoard:
                     if self._closing:
                         return
                 if piece == b"\x03":
-                    time.sleep(0.05)  # what the board has said of itself by now is heard first
+                    self._hear_all()
                 if piece == b"\x03" and self._running and not self._closed:
                     self.process.send_signal(signal.SIGINT)
                 else:

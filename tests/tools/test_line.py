@@ -31,14 +31,14 @@ def test_a_fresh_board_costs_twice_the_line_at_most_and_a_changed_file_half_more
     files = older(new, town, entry, ["node/config"])
     with linecost.paced(tmp_path, UID) as board:
         fresh = linecost.flash(board, files, entry.kid)
-        print("fresh board:", fresh, f"ratio {fresh.ratio:.2f}")
+        print(f"fresh board: {fresh}; ratio {fresh.ratio:.2f}")
         assert fresh.ratio <= 2.0
         # A machine with much to do besides takes time that is not the line's: the best of some counts.
         changed = []
         while not changed or (len(changed) < 6 and min(cost.ratio for cost in changed) > 1.5):
             files = new if files is not new else older(new, town, entry, ["node/config"])
             changed.append(linecost.flash(board, files, entry.kid))
-            print("changed module and its manifest:", changed[-1], f"ratio {changed[-1].ratio:.2f}")
+            print(f"changed module and its manifest: {changed[-1]}; ratio {changed[-1].ratio:.2f}")
         assert min(cost.ratio for cost in changed) <= 1.5
 
 
