@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHES = ("budgets", "powercut", "wear", "receive", "disk", "services", "gateway", "backlog", "town")
+BENCHES = ("budgets", "powercut", "wear", "flash", "receive", "disk", "services", "gateway", "backlog", "town")
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#123}
 table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;border-bottom:1px solid #ccd;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}.no{color:#a00;font-weight:bold}.yes{color:#060}svg{max-width:100%;height:auto}"""

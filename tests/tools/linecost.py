@@ -53,6 +53,17 @@ def paced(folder, uid):
     return PtyBoard(folder, uid, uart=True, bytes_s=BYTES_S)
 
 
+def best(board, editions, kid, enough=0.0):
+    """The cheapest of some flashings, one after the other; none after one whose ratio is `enough` -> Cost."""
+    found = None
+    for files in editions:
+        cost = flash(board, files, kid)
+        found = min(found or cost, cost, key=lambda each: each.enter_s + each.copy_s)
+        if found.file_bytes and found.ratio <= enough:
+            break
+    return found
+
+
 def flash(board, files, kid, writes=write.copy):
     """Flash a board as the command does, from opening the port to the hello -> Cost. `writes`: in the place of write.copy."""
     sent, said = board.received, board.sent
