@@ -137,6 +137,8 @@ def _name_at(port: str) -> str:
 @contextlib.contextmanager
 def talking(target: Target) -> Iterator[Service]:
     """A talk with the target, which was made sure of. HostError: mismatch, bad_keys, timeout, no_device, port_busy."""
+    if target.entry is not None and target.entry.kid:
+        keys.read(target.secrets)  # whoever is asked for the passphrase takes longer than a board keeps a talk
     line = Port(target.port)
     try:
         service = Service(line, lambda identity: _key(target, identity), _overheard)
