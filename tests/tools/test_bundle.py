@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from bundling import TYPES, Server, file_of, good, made, rebuilt
+from bundling import TYPES, Server, file_of, good, made, rebuilt, send
 from flashing import ROOT, UID, three_lines
 from loaders import kind, uf2_image
 from pty_board import PtyBoard
@@ -124,6 +124,20 @@ def test_an_image_of_ones_own_and_a_release(tmp_path, jourdain, site, capsys):
         assert (code, "TYPE one of esp32, esp32-c3, pico, pico2, pico-w" in err) == (2, True)
     code, _out, err = jourdain(*words, "--release", own)
     assert (code, three_lines(err, "bad_release")) == (3, True)
+
+
+def test_what_was_fetched_before_it_failed_is_not_fetched_again(tmp_path, jourdain):
+    """But for an image whose hash nobody knows."""
+
+    def broken(handler):
+        good(handler) if "PICO_W" not in handler.path else send(handler, b"no", status=500)
+
+    words = ("bundle", "--inventory", TOWN, "--out", tmp_path / "out", "-q", "--source")
+    with Server(broken) as server:
+        assert jourdain(*words, server.url)[0] == 8
+    with Server(good) as server:
+        assert jourdain(*words, server.url)[0] == 0
+        assert sorted(server.paths) == [f"/firmware/{file_of(name)}" for name in ("RPI_PICO2", "RPI_PICO_W")]
 
 
 def test_a_dry_run_fetches_nothing(tmp_path, jourdain):

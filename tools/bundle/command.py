@@ -13,7 +13,7 @@ from gateway.inventory import load
 from gateway.presets import BoardType, Presets
 from tools.bundle import make
 from tools.bundle.fetch import fetch
-from tools.bundle.file import FILE, FILE_MAX, Bundle, described, facts, write
+from tools.bundle.file import FILE, FILE_MAX, Bundle, cached, described, facts, holds, write, write_whole
 from tools.errors import exit_code, report
 from tools.i18n import _, n_
 
@@ -139,9 +139,17 @@ def _kept(old: Bundle | None, name: str) -> bool:
 
 
 def _fetched(name: str, kind: BoardType, source: str, say: Say) -> make.Picture:
+    """From a folder, or a server; what a server sent is kept where its hash is known: a run that failed goes on where it was."""
     file = facts().file(name, kind.platform)
+    known = facts().sha256.get(name) if "://" in source else None
+    path = cached(known, file) if known else None
+    if path and known and holds(path, known):
+        return make.fetched(name, kind, path.read_bytes(), str(path), facts())
     data = fetch(source, file, lambda there, size: say.progress(file, there, size))
-    return make.fetched(name, kind, data, f"{source.rstrip('/')}/{file}", facts())
+    found = make.fetched(name, kind, data, f"{source.rstrip('/')}/{file}", facts())
+    if path:
+        write_whole(path, data)
+    return found
 
 
 def _bytes(path: Path) -> bytes:

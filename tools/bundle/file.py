@@ -180,9 +180,9 @@ class Bundle:
         name, version = found
         self._known(kind.micropython.image, name, version)
         digest = self.manifest.files[name].sha256
-        path = cache_folder().parent / "images" / digest / name.rpartition("/")[2]
-        if not _holds(path, digest):
-            _write(path, self.read(name))
+        path = cached(digest, name.rpartition("/")[2])
+        if not holds(path, digest):
+            write_whole(path, self.read(name))
         major, minor, patch = (int(part) for part in version.split("."))
         return Image(path, (major, minor, patch), digest, kind.micropython.image)
 
@@ -216,14 +216,20 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         return file.read(limit + 1)
 
 
-def _holds(path: Path, digest: str) -> bool:
+def cached(digest: str, file: str) -> Path:
+    """Where an image of that SHA-256 is kept between runs."""
+    return cache_folder().parent / "images" / digest / file
+
+
+def holds(path: Path, digest: str) -> bool:
+    """Is there a file of that SHA-256?"""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() == digest
     except OSError:
         return False
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Whole or not at all. HostError (disk_error)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,7 +251,7 @@ def write(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
             for name, data in ((MANIFEST, manifest.text()), *sorted(files.items())):
                 archive.writestr(zipfile.ZipInfo(name), data)
         spool.seek(0)
-        _write(path, spool.read())
+        write_whole(path, spool.read())
 
 
 def entries(files: Mapping[str, bytes]) -> dict[str, Entry]:
