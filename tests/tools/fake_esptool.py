@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """esptool 5 as the flash tool calls it, in front of an ESP32 that is a file: every argument is checked.
 
-FAKE_ESPTOOL names a JSON file: port, chip (ESP32-S3), mac, flash (a file), log (what was asked, a JSON line each), and how it
-fails: "" or deaf, busy, breaks (in the middle of writing), breaks_fast (so at more than 115200 baud), unverified, hangs, old (an
-esptool 4). `pause_s` is how long each step of its progress takes. What it prints is what the real one prints.
+FAKE_ESPTOOL names a JSON file, or several (as PATH does) of which that of the port is taken: port, chip (ESP32-S3), mac, flash (a
+file), log (what was asked, a JSON line each), and how it fails: "" or deaf, busy, breaks (in its midst), breaks_fast (so
+at more than 115200 baud), unverified, hangs, old (an esptool 4). `pause_s` is how long each step of its progress takes. What it
+prints is what the real one prints.
 """
 
 import json
@@ -16,7 +17,8 @@ CHIPS = {"esp32": "ESP32", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
 TYPES = {"ESP32": "ESP32-D0WD-V3 (revision v3.1)", "ESP32-S3": "ESP32-S3 (QFN56) (revision v0.2)",
          "ESP32-C3": "ESP32-C3 (QFN32) (revision v0.4)"}  # fmt: skip
 STEP = 16384
-told = json.loads(Path(os.environ["FAKE_ESPTOOL"]).read_text())
+chips = [json.loads(Path(path).read_text()) for path in os.environ["FAKE_ESPTOOL"].split(os.pathsep)]
+told = next((chip for chip in chips if chip["port"] in sys.argv), chips[0])
 
 
 def say(text, end="\n"):

@@ -1,5 +1,6 @@
 """MicroPython onto an ESP32 by esptool: what is asked of it, in which order, and what its troubles are called here."""
 
+import contextlib
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ from loaders import HERE, MACHINES, VFS, esp_image, image, kind, wait
 from pty_board import PtyBoard
 
 from gateway.errors import HostError
-from tools.flash import esp, micropython, ports
+from tools.flash import bench, connect, esp, micropython, ports
 
 MAC, UID = "24:6f:28:12:34:56", "246f28123456"
 CHIPS = {"esp32": "ESP32", "esp32-s3": "ESP32-S3", "esp32-c3": "ESP32-C3"}
@@ -175,6 +176,30 @@ def test_a_line_that_fails_is_tried_slower(chip):
     assert options["--baud"] == "115200"
     assert "the line failed at 460800 baud; again, slower" in steps
     assert chip.at(0, 0x18000) == esp_image("esp32-s3")
+
+
+def test_empty_ones_are_told_apart_by_their_loaders(tmp_path, town, monkeypatch):
+    """Several at once, none of which says anything: a board is where the loader tells its chip."""
+    monkeypatch.setattr(connect, "ANSWERS_S", (0.2,))
+    monkeypatch.setattr(connect, "LOOK_S", 0.1)
+    boards = [board for board in town.boards.values() if kind(board.type).platform == "esp32"]
+    with contextlib.ExitStack() as stack:
+        told = {}
+        for board in [*boards, None]:
+            folder = tmp_path / (board.name if board else "nobody")
+            folder.mkdir()
+            port = stack.enter_context(PtyBoard(folder, UID, deaf=True)).port
+            chip = Esp(folder, port, board.type if board else "esp32")
+            chip.set(mac=":".join(board.uid[at : at + 2] for at in range(0, 12, 2)) if board else MAC)
+            told[port] = chip
+        monkeypatch.setenv("FAKE_ESPTOOL", os.pathsep.join(str(chip.told) for chip in told.values()))
+        found = bench.assign(town, boards, list(told))
+        assert [told[found.places[board.name].port].folder.name for board in boards] == [board.name for board in boards]
+        assert [(place.uid, told[place.port].folder.name) for place in found.others] == [(UID, "nobody")]
+        # None is asked where no such board is sought.
+        picos = [board for board in town.boards.values() if board.type == "pico"][:2]
+        assert len(bench.assign(town, picos, list(told)).faults) == 2
+    assert [[call[0] for call in chip.asked()[0]] for chip in told.values()] == [["chip-id"]] * len(told)
 
 
 INSTALL = """

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway.errors import HostError
 from gateway.inventory import Board, Inventory
 from tools.diag.service import Port, Service
-from tools.flash import connect, identify, micropython, ports
+from tools.flash import connect, esp, identify, micropython, ports
 from tools.flash.job import CONSOLE, REPL, SILENT
 from tools.i18n import _
 
@@ -90,6 +90,7 @@ def _by_chip(bench: Bench, inv: Inventory, seeking: Sequence[Board], pool: Seque
     says = {port: board.uid for board in seeking if board.uid and (port := ports.for_chip(board.uid)) and port in pool}
     asked = [port for port in pool if port not in says]
     found = [*(Place(port, uid=uid) for port, uid in says.items()), *_all_asked(asked)]
+    found = _by_loaders(inv, seeking, found)
     by_uid = {place.uid: place for place in found if place.uid}
     for board in seeking:
         if board.uid in by_uid:
@@ -106,6 +107,22 @@ def _by_chip(bench: Bench, inv: Inventory, seeking: Sequence[Board], pool: Seque
             bench.places[board.name] = Place("", SILENT)
         else:
             bench.faults[board.name] = _nowhere(inv, board, there)
+
+
+def _by_loaders(inv: Inventory, seeking: Sequence[Board], found: Sequence[Place]) -> list[Place]:
+    """An ESP32 without MicroPython says nothing, but its loader tells its chip: asked where such a board is still sought."""
+    there = {place.uid for place in found}
+    if not any(board.uid not in there and inv.presets.boards[board.type].platform == "esp32" for board in seeking):
+        return list(found)
+    with ThreadPoolExecutor(max(1, len(found))) as threads:
+        return list(threads.map(lambda place: _by_loader(place) if place.there == SILENT else place, found))
+
+
+def _by_loader(place: Place) -> Place:
+    try:
+        return place._replace(uid=esp.identify(place.port).uid)
+    except HostError as error:
+        return place._replace(there=error.name) if error.name == "missing_tool" else place
 
 
 def _all_asked(names: Sequence[str]) -> list[Place]:
