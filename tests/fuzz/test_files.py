@@ -1,5 +1,6 @@
 """Every file that the gateway reads is a door: whatever stands in it, it is taken or refused by name, at once."""
 
+import contextlib
 import io
 import json
 import random
@@ -13,7 +14,8 @@ import door
 import gatedesk as desk
 import pytest
 
-from gateway import config, fold, inventory, keys, restore, vault, windows
+from gateway import config, fold, inventory, keys, record, restore, vault, windows
+from gateway.errors import HostError
 from gateway.ingress import source
 from gateway.store import Group, Store
 from gateway.upstream import cursor
@@ -72,6 +74,35 @@ def test_boards_yaml(fast):
     outcomes = fuzz(boards_yaml, door.kept("boards_yaml"), 2, words)
     assert outcomes.keys() <= {"taken", "empty", "bad_inventory"}
     assert outcomes["taken"] > 0
+
+
+def test_commissioning_jsonl(fast):
+    """A record as anybody may have left it: read or refused by name, and whatever it is, the next entry finds its place in it."""
+    path = fast / record.FILE
+    said = {"at": 1, "who": "a", "board": "b", "result": "applied", "selftest": [{"name": "x", "limits": [1, None]}]}
+    for _ in range(3):
+        record.append(path, said)
+    whole = path.read_bytes()
+    words = [b'{"prev":"', record.START.encode(), b"\n", b"\0" * 40, b"NaN", b"[" * 3000, b'"at":1e400', b"null",
+             b'"\\ud800"', b"\xff"]  # fmt: skip
+
+    def commissioning_jsonl(data):
+        path.write_bytes(data)
+        found = None
+        with contextlib.suppress(HostError):
+            found = record.examine(path)
+        try:
+            record.append(path, said)
+        finally:
+            for aside in fast.glob("*.torn-*"):
+                aside.unlink()
+        if found is None:
+            return "goes on"
+        assert len(record.read(path)) == len(found.entries) + 1
+        return "torn" if found.torn_bytes else "taken"
+
+    outcomes = fuzz(commissioning_jsonl, [whole, whole[:-1], b""], 12, words)
+    assert outcomes.keys() == {"taken", "torn", "goes on", "bad_record"}
 
 
 @pytest.mark.parametrize("role", sorted(keys.MAY_HOLD))
