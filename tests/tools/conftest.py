@@ -12,7 +12,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bundling import TYPES, file_of, known_facts, made
-from flashing import BARE, UID, usb
+from flashing import BARE, RELEASE_WORDS, UID, usb
 from keydesk import CHEAP, WORDS
 from pty_board import PtyBoard
 
@@ -22,6 +22,7 @@ from tools import cli
 from tools.bundle import command as bundle_command
 from tools.bundle import file as bundle_file
 from tools.keys.command import keys
+from tools.release import keys as release_keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -92,6 +93,34 @@ def flashed(tmp_path_factory):
     with PtyBoard(folder, UID) as board:
         where = ["--port", board.port, "--inventory", str(fleet.path), "--secrets", str(secrets)]
         assert cli.run(["flash", "bin-capitainerie", *where, *BARE, "-q"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def workbench(tmp_path_factory):
+    """A folder where all is as it should be for bin-capitainerie, which has but a distance sensor here.
+
+    boards.yaml, secrets.json, release.key and release.pub, UID.img of the board as it was flashed, production/UID.img of the same
+    in production.
+    """
+    folder = tmp_path_factory.mktemp("workbench")
+    text = (ROOT / "boards.yaml").read_text()
+    sensors = "{distance: a02yyuw, temperature: ds18b20}"
+    assert text.index(sensors) > text.index("bin-capitainerie:")
+    (folder / "boards.yaml").write_text(text.replace(sensors, "{distance: a02yyuw}", 1))
+    fleet = inventory.load(folder / "boards.yaml")
+    made = {kid: {"board": board.name, "secret": os.urandom(16).hex()} for board in fleet.nodes for kid in board.kids}
+    (folder / "secrets.json").write_text(json.dumps({"keys": made}))
+    (folder / "secrets.json").chmod(0o600)
+    release_keys.make(folder / "release.key", RELEASE_WORDS)
+    (folder / "production").mkdir()
+    with PtyBoard(folder, UID) as board:
+        where = ["--inventory", str(folder / "boards.yaml"), "--secrets", str(folder / "secrets.json"), "--port", board.port]
+        trust = ["--trust", str(folder / "release.pub")]
+        assert cli.run(["flash", "bin-capitainerie", *where, *trust, *BARE, "-q"]) == 0
+        shutil.copy(board.image, folder / "production")
+    with PtyBoard(folder / "production", UID) as board:
+        assert cli.run(["board", "bin-capitainerie", "production", "on", *where[:-1], board.port]) == 0
     return folder
 
 

@@ -12,6 +12,7 @@ from tools.flash.running import Running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAME, UID = "bin-capitainerie", "e6614c311b7e6a01"  # a pico
+RELEASE_WORDS = "a horse that reads"
 # A simulated board has no thermometer: it would fail the self-test, and takes its time for its first uplink.
 BARE = ("--no-selftest", "--uplink", "0")
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,10 +15,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from flashing import ROOT
+from loaders import wait
 from pty_board import PtyBoard
 
 from gateway import record
-from tools.flash import connect
+from tools.diag.service import Port, Service
+from tools.flash import batch, connect
+from tools.flash.job import Halt
+from tools.flash.progress import Screen
 
 COUNT = 20
 COMMAND = (sys.executable, "-P", "-c", "from tools.cli import main; main()", "flash")
@@ -158,3 +165,86 @@ def in_service(said, count):
         assert each["uplink"]["via"] == "cable"
         assert each["uplink"]["kid"] == f"{int(each['board'][-2:]):04x}"
         assert each["uplink"]["values"]["distance"] == {"value": 1.0, "unit": "m"}
+
+
+# Every module of the application has a byte too many: it runs, and all of it is to be written.
+AGED = """
+import os
+for folder in ('/a/firmware/node/', '/a/firmware/wire/', '/a/firmware/sensors/', '/a/firmware/services/'):
+    for name in os.listdir(folder):
+        with open(folder + name, 'ab') as file:
+            file.write(b'x')
+"""
+SLOW = 6_000  # bytes a second: writing it takes longer than two boards can be apart
+
+
+@pytest.mark.share("flash")
+def test_ctrl_c_leaves_boards_running_and_a_later_run_goes_on(tmp_path):
+    """A dry run writes nothing; what is stopped leaves the old application; what is in service is left out."""
+    shop = Workshop(tmp_path, 2)
+    short = ("--no-selftest", "--uplink", "0", "--yes")
+    with PtyBoard(tmp_path, uid(1)) as one, PtyBoard(tmp_path, uid(2)) as two:
+        ports = [word for board in (one, two) for word in ("--port", board.port)]
+        before = sorted(path.name for path in tmp_path.iterdir())
+        code, said, err = shop.run("--all", *ports, "-n")
+        assert (code, said["already_so"], said["failed"]) == (0, 2, 0), err
+        assert all(len(each["files"]["written"]) > 60 and each["dry_run"] for each in said["boards"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        code, said, err = shop.run("--all", *ports, *short)
+        assert (code, said["applied"]) == (0, 2), err
+        for board in (one, two):
+            prepare(board, AGED)
+    with PtyBoard(tmp_path, uid(1), bytes_s=SLOW) as one, PtyBoard(tmp_path, uid(2), bytes_s=SLOW) as two:
+        ports = [word for board in (one, two) for word in ("--port", board.port)]
+        going = shop.start("--all", *ports, *short)
+        wait(lambda: min(one.received, two.received) > 8_000 or going.poll() is not None, 60)
+        going.send_signal(signal.SIGINT)
+        out, err = going.communicate(timeout=60)
+        assert going.returncode == 130, err
+        assert [(each["result"], each["error"]) for each in json.loads(out)["boards"]] == [("failed", "interrupted")] * 2
+        assert "Traceback" not in err
+        one._bytes_s = two._bytes_s = None
+        for board, n in ((one, 1), (two, 2)):
+            line = Port(board.port)
+            assert Service(line, lambda _identity: b"").greet().board == name(n)
+            line.close()
+        code, said, err = shop.run("--all", *ports, *short, "--resume")
+        assert (code, said["applied"], said["already_so"]) == (0, 2, 0), err
+        received = one.received, two.received
+        code, said, err = shop.run("--all", "--port", "/dev/no-such-port", *short, "--resume")
+        assert (code, said["already_so"]) == (0, 2), err
+        assert said["boards"][0]["items"][0]["why"].startswith("in service since ")
+        assert (one.received, two.received) == received
+    errors = [each["error"] for each in record.read(tmp_path / "commissioning.jsonl")]
+    assert errors == [None, None, "interrupted", "interrupted", None, None]
+
+
+def test_questions_are_put_by_one_thread_and_end_with_ctrl_c():
+    stop, put = batch.Stop(), []
+    questions = batch.Questions(lambda question: put.append((question, threading.current_thread())) or question == "yes?", stop)
+    answers = {}
+    threads = [threading.Thread(target=lambda word=word: answers.update({word: questions.ask(word)})) for word in ("yes?", "no?")]
+    for thread in threads:
+        thread.start()
+    wait(lambda: questions.serve() or len(answers) == 2)
+    assert answers == {"yes?": True, "no?": False}
+    assert {thread for _, thread in put} == {threading.current_thread()}
+    stop.now()
+    with pytest.raises(Halt):
+        questions.ask("never answered?")
+
+
+def test_a_terminal_has_a_line_a_board(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Screen(["bin-01", "bin-02"], quiet=False) as screen:
+        one = screen.row("bin-01")
+        one.done("found: a Pico")
+        one.doing("main.py")
+        with screen.aside():
+            pass
+        screen.row("bin-02").done("first uplink: seen")
+    out, err = capsys.readouterr()
+    assert out == ""
+    last = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err).splitlines() if line.strip()][-2:]
+    assert last[0].split() == ["bin-01", "found:", "a", "Pico", "main.py"]
+    assert last[1].split() == ["bin-02", "first", "uplink:", "seen"]

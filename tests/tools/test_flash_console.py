@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from flashing import ROOT, UID, three_lines
+from flashing import RELEASE_WORDS, UID, three_lines
 from pty_board import PtyBoard
 
 from firmware.node import RELEASE
@@ -24,45 +24,23 @@ from tools.flash.config import board_config
 from tools.release import keys, make
 
 NAME = "bin-capitainerie"
-WORDS = "a horse that reads"
-SHORT = ("--uplink", "0", "--no-selftest", "--yes")
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """A folder: boards.yaml where NAME has but a distance sensor, secrets.json, a release key, and NAME's image in production."""
-    folder = tmp_path_factory.mktemp("desk")
-    text = (ROOT / "boards.yaml").read_text()
-    assert "{distance: a02yyuw, temperature: ds18b20}" in text
-    (folder / "boards.yaml").write_text(text.replace("{distance: a02yyuw, temperature: ds18b20}", "{distance: a02yyuw}", 1))
-    fleet = inventory.load(folder / "boards.yaml")
-    made = {kid: {"board": board.name, "secret": os.urandom(16).hex()} for board in fleet.nodes for kid in board.kids}
-    (folder / "secrets.json").write_text(json.dumps({"keys": made}))
-    (folder / "secrets.json").chmod(0o600)
-    keys.make(folder / "release.key", WORDS)
-    where = ["--inventory", str(folder / "boards.yaml"), "--secrets", str(folder / "secrets.json")]
-    with PtyBoard(folder, UID) as board:
-        port = ["--port", board.port]
-        assert cli.run(["flash", NAME, *where, *port, "-q", "--trust", str(folder / "release.pub"), *SHORT]) == 0
-        assert cli.run(["board", NAME, "production", "on", *where, *port]) == 0
-    return folder
 
 
 @pytest.fixture
-def board(desk, tmp_path, monkeypatch):
+def board(workbench, tmp_path, monkeypatch):
     """The board in production, with its sensor; a port that stays silent is given up soon."""
-    shutil.copy(desk / f"{UID}.img", tmp_path)
+    shutil.copy(workbench / "production" / f"{UID}.img", tmp_path)
     monkeypatch.setattr(connect, "ANSWERS_S", (1.0,))
     with PtyBoard(tmp_path, UID, uart=True) as there:
         yield there
 
 
 @pytest.fixture
-def flash(desk, board, capsys):
+def flash(workbench, board, capsys):
     """`flash(*options, inventory=, secrets=) -> (exit code, document or None, stderr)`."""
 
     def run(*options, inventory="boards.yaml", secrets="secrets.json"):
-        where = ["--inventory", str(desk / inventory), "--secrets", str(desk / secrets), "--port", board.port, "--json"]
+        where = ["--inventory", str(workbench / inventory), "--secrets", str(workbench / secrets), "--port", board.port, "--json"]
         capsys.readouterr()
         code = cli.run(["flash", NAME, *where, *options])
         said = capsys.readouterr()
@@ -72,17 +50,17 @@ def flash(desk, board, capsys):
 
 
 @pytest.fixture
-def release(desk, tmp_path):
+def release(workbench, tmp_path):
     """`release(number, name)`: the path of a signed release for the kind of a board: what it has, under another number."""
-    private = keys.load(desk / "release.key", WORDS)
-    fleet = inventory.load(desk / "boards.yaml")
+    private = keys.load(workbench / "release.key", RELEASE_WORDS)
+    fleet = inventory.load(workbench / "boards.yaml")
 
     def made(number, name=NAME):
         entry = fleet.boards[name]
         with of_release(tmp_path / f"firmware-{number}-{name}", number):
             files = make.slot_files(entry)
         text = bundle.compose(kind_of(board_config(fleet, entry)), number, "9.9.9", files)
-        path = desk / f"{name}-{number}.zip"
+        path = workbench / f"{name}-{number}.zip"
         bundle.write(path, text, keys.sign(private, text), files)
         return path
 
@@ -109,29 +87,29 @@ def of_release(folder, number):
             getattr(each, "cache_clear", int)()
 
 
-def status(board, desk):
+def status(board, workbench):
     """What the board says of itself to whoever has its key."""
     line = Port(board.port)
     try:
-        secret = json.loads((desk / "secrets.json").read_text())["keys"]["0001"]["secret"]
+        secret = json.loads((workbench / "secrets.json").read_text())["keys"]["0001"]["secret"]
         return Service(line, lambda identity: key_of(bytes.fromhex(secret), identity.kid)).ask("status")
     finally:
         line.close()
 
 
 @pytest.mark.share("flash")
-def test_a_release_comes_by_the_console_and_the_repl_stays_closed(board, flash, release, desk, kept):
+def test_a_release_comes_by_the_console_and_the_repl_stays_closed(board, flash, release, workbench, kept):
     path = release(2)
     code, said, err = flash("--release", str(path), "--dry-run")
     assert code == 0, err
     assert said["items"] == [{"item": "application", "result": "applied", "why": "release 2 (9.9.9): to be sent"}]
-    assert status(board, desk)["release"] != 2
+    assert status(board, workbench)["release"] != 2
     code, said, err = flash("--release", str(path))
     assert code == 0, err
     assert (said["result"], said.get("error")) == ("applied", None)
     assert "release 2 (9.9.9)" in said["items"][0]["why"]
     assert "on trial" in said["items"][0]["why"]
-    there = status(board, desk)
+    there = status(board, workbench)
     assert (there["release"], there["slot"], there["trial"], there["production"]) == (2, "b", True, True)
     assert said["production"] is True
     assert [check["name"] for check in said["selftest"]] == ["sensor distance (a02yyuw)", "flash free", "counter"]
@@ -151,7 +129,7 @@ def test_a_release_comes_by_the_console_and_the_repl_stays_closed(board, flash, 
 
 
 @pytest.mark.share("flash")
-def test_without_a_release_it_is_opened_with_its_key_and_closed_again(board, flash, desk):
+def test_without_a_release_it_is_opened_with_its_key_and_closed_again(board, flash, workbench):
     code, said, err = flash("-n")
     assert (code, board.openings, said["result"]) == (0, 0, "already so"), err
     code, said, err = flash()
@@ -160,22 +138,22 @@ def test_without_a_release_it_is_opened_with_its_key_and_closed_again(board, fla
     assert (said["result"], said["production"]) == ("already so", True)
     assert board.openings == 1
     assert "in production: its REPL is closed" in err
-    assert status(board, desk)["production"] is True
+    assert status(board, workbench)["production"] is True
     with pytest.raises(HostError, match="repl_closed"):
         connect.Connection(board.port)
 
 
 @pytest.mark.produces("bad_keys", "mismatch", "bad_release")
 @pytest.mark.share("flash")
-def test_what_cannot_be_done_by_the_console_is_said(board, flash, release, desk):
-    made = json.loads((desk / "secrets.json").read_text())["keys"]
+def test_what_cannot_be_done_by_the_console_is_said(board, flash, release, workbench):
+    made = json.loads((workbench / "secrets.json").read_text())["keys"]
     for name, keys_ in (("none.json", {}), ("other.json", {"0001": {"board": NAME, "secret": os.urandom(16).hex()}})):
-        (desk / name).write_text(json.dumps({"keys": {**{kid: made[kid] for kid in made if kid != "0001"}, **keys_}}))
-        (desk / name).chmod(0o600)
-    text = (desk / "boards.yaml").read_text()
-    (desk / "rotated.yaml").write_text(text.replace('kids: ["0001"]', 'kids: ["0001", "0041"]', 1))
-    (desk / "0041.json").write_text(json.dumps({"keys": {**made, "0041": {"board": NAME, "secret": os.urandom(16).hex()}}}))
-    (desk / "0041.json").chmod(0o600)
+        (workbench / name).write_text(json.dumps({"keys": {**{kid: made[kid] for kid in made if kid != "0001"}, **keys_}}))
+        (workbench / name).chmod(0o600)
+    text = (workbench / "boards.yaml").read_text()
+    (workbench / "rotated.yaml").write_text(text.replace('kids: ["0001"]', 'kids: ["0001", "0041"]', 1))
+    (workbench / "0041.json").write_text(json.dumps({"keys": {**made, "0041": {"board": NAME, "secret": os.urandom(16).hex()}}}))
+    (workbench / "0041.json").chmod(0o600)
     path = str(release(2))
     for code, error, words, what, more in (
         (3, "bad_keys", (), "there is no secret for this key id", {"secrets": "none.json"}),
@@ -189,4 +167,4 @@ def test_what_cannot_be_done_by_the_console_is_said(board, flash, release, desk)
         assert what in err
         assert three_lines(err, error)
     assert board.openings == 0
-    assert status(board, desk)["production"] is True
+    assert status(board, workbench)["production"] is True
