@@ -39,10 +39,10 @@ __all__ = [
 class InventoryError(HostError):
     """Every fault of boards.yaml, in the order of its lines. Its text is one line a fault."""
 
-    def __init__(self, path: Path, faults: list[Fault]) -> None:
+    def __init__(self, path: Path, faults: list[Fault], hint: str = "") -> None:
         self.faults = sorted(faults, key=lambda fault: fault[:3])
         count = len(self.faults)
-        super().__init__("bad_inventory", f"{count} fault{'' if count == 1 else 's'} in {path.name}", str(path))
+        super().__init__("bad_inventory", f"{count} fault{'' if count == 1 else 's'} in {path.name}", str(path), hint)
 
     def __str__(self) -> str:
         return "\n".join(str(fault) for fault in self.faults)
@@ -190,7 +190,8 @@ def load(path: Path | str) -> Inventory:
     try:
         top = yamlfile.read(path)
     except yamlfile.YamlError as error:
-        raise InventoryError(path, error.faults) from None
+        hint = "" if path.exists() else "go to the folder of your boards.yaml, or name the file"
+        raise InventoryError(path, error.faults, hint) from None
     return _build(path, top, path.name)
 
 

@@ -63,14 +63,13 @@ def exit_code(error: HostError) -> int:
 def lines(error: HostError) -> str:
     """What happened, where, and what to do next, in the user's language. Errors that list faults say a line a fault."""
     faults = getattr(error, "faults", None)
+    next_line = [_("  next:  {hint}").format(hint=_(error.hint))] if error.hint else []
     if faults:
-        return "\n".join(fault_line(fault) for fault in faults)
+        return "\n".join([*map(fault_line, faults), *next_line])
     said = [f"{error.name}: {_(error.what)}"]
     if error.where:
         said.append(_("  where: {where}").format(where=error.where))
-    if error.hint:
-        said.append(_("  next:  {hint}").format(hint=_(error.hint)))
-    return "\n".join(said)
+    return "\n".join(said + next_line)
 
 
 def fault_line(fault: object) -> str:

@@ -96,6 +96,8 @@ def test_boards_yaml_and_the_secrets(tmp_path, secrets):
     assert fleet.check_secrets(secrets)[1:] == (FAIL, f"{secrets} can be read by other users (mode 0640)",
                                                 f"chmod 600 {secrets}", "bad_keys")  # fmt: skip
     secrets.chmod(0o600)
+    secrets.write_text('{"jourdain": "sealed", "version": 1}')
+    assert fleet.check_secrets(secrets).state == OK
     secrets.write_text("{")
     assert fleet.check_secrets(secrets).error == "bad_keys"
 
@@ -135,17 +137,21 @@ def test_every_chip_is_known_by_its_vendor_and_has_its_port(tmp_path):
     plug(tmp_path, "1-6", 0x2E8A, 0x0003, "E0C9")
     plug(tmp_path, "1-7", 0x2E8A, 0x000C, "probe", "ttyACM9")
     plug(tmp_path, "1-8", 0x046D, 0xC52B, "a mouse")
+    plug(tmp_path, "1-9", 0x239A, 0x80F4, "DF60", "ttyACM3")
+    plug(tmp_path, "2-1", 0x067B, 0x2303, "", "ttyUSB3", True)
     found = usb.devices(tmp_path)
     assert [str(device) for device in found] == [
         "Raspberry Pi 2e8a:0005 E6614C311B7E6A01", "Espressif 303a:1001 34:85:18:00", "CP210x 10c4:ea60 0001",
         "CH340/CH9102 1a86:7523", "CH340/CH9102 1a86:55d4 5A", "FTDI 0403:6001 A9", "Raspberry Pi 2e8a:0003 E0C9",
+        "Board 239a:80f4 DF60", "Prolific 067b:2303",
     ]  # fmt: skip
     assert [device.module for device in found[2:6]] == ["cp210x", "ch341", "cdc_acm", "ftdi_sio"]
     seen = usb.check_ports(found)
     assert seen.state == OK
     assert "/dev/ttyUSB1: CH340/CH9102 1a86:7523" in seen.found
     assert seen.found.endswith("RP2040 in BOOTSEL mode")
-    assert usb.check_driver(found, tmp_path) == ("driver", OK, "cdc_acm, ch341, cp210x, ftdi_sio", "", "")
+    assert "/dev/ttyACM3: Board 239a:80f4 DF60" in seen.found
+    assert usb.check_driver(found, tmp_path) == ("driver", OK, "cdc_acm, ch341, cp210x, ftdi_sio, pl2303", "", "")
 
 
 def test_nothing_plugged_in_says_what_to_try_in_order(tmp_path):

@@ -94,7 +94,8 @@ def _files(asked: Asked) -> Iterator[Check]:
 def _line(asked: Asked) -> Iterator[Check]:
     from tools.doctor import access, usb  # noqa: PLC0415
 
-    if (asked.root / "sys/bus/usb").is_dir():
+    named = _named(asked)
+    if (asked.root / "sys/bus/usb").is_dir() and not (named and (asked.root / named[1:]).exists()):
         found = usb.devices(asked.root)
         yield usb.check_ports(found)
         yield usb.check_driver(found, asked.root)
@@ -105,12 +106,16 @@ def _line(asked: Asked) -> Iterator[Check]:
     yield access.check_holder(files, asked.root)
 
 
+def _named(asked: Asked) -> str:
+    return asked.port if asked.port and asked.port != "auto" else ""
+
+
 def _ports(asked: Asked) -> list[str]:
     """The port that was named, else every board's on USB. HostError no_device, ambiguous."""
     from tools.doctor import usb  # noqa: PLC0415
     from tools.flash.ports import candidates, resolve  # noqa: PLC0415
 
-    if asked.port and asked.port != "auto":
+    if _named(asked):
         return [resolve(asked.port)]
     if (asked.root / "sys/bus/usb").is_dir():
         return [port for device in usb.devices(asked.root) for port in device.ports]

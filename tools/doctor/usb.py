@@ -18,6 +18,7 @@ VENDORS = {
     0x10C4: ("CP210x", "cp210x"),
     0x1A86: ("CH340/CH9102", "ch341"),
     0x0403: ("FTDI", "ftdi_sio"),
+    0x067B: ("Prolific", "pl2303"),
 }
 # Chips of WCH that need no driver of their own: CH343, CH9102.
 _STANDARD = {(0x1A86, 0x55D3), (0x1A86, 0x55D4)}
@@ -27,7 +28,7 @@ _NOT_A_BOARD = {(0x2E8A, 0x000C)}  # the debug probe of Raspberry Pi
 
 
 class Device(NamedTuple):
-    """A device on USB that is a board or a serial chip. `ports`: what the kernel made of it, /dev/ttyACM0."""
+    """A device on USB that is a board or a serial chip, or has a serial port. `ports`: the kernel's names, /dev/ttyACM0."""
 
     vid: int
     pid: int
@@ -43,10 +44,11 @@ class Device(NamedTuple):
     @property
     def module(self) -> str:
         """The kernel module that makes a port of it."""
-        return CDC if (self.vid, self.pid) in _STANDARD else VENDORS[self.vid][1]
+        return CDC if (self.vid, self.pid) in _STANDARD else VENDORS.get(self.vid, ("", CDC))[1]
 
     def __str__(self) -> str:
-        said = f"{VENDORS[self.vid][0]} {self.vid:04x}:{self.pid:04x}"
+        maker = VENDORS.get(self.vid, (self.product,))[0]
+        said = f"{maker} {self.vid:04x}:{self.pid:04x}".lstrip()
         return f"{said} {self.serial}".rstrip()
 
 
@@ -55,8 +57,8 @@ def devices(root: Path = Path("/")) -> list[Device]:
     found = []
     for folder in sorted((root / "sys/bus/usb/devices").glob("*")):
         vid, pid = _number(folder / "idVendor"), _number(folder / "idProduct")
-        if vid in VENDORS and (vid, pid) not in _NOT_A_BOARD:
-            ttys = {tty.name for form in ("*:*/tty/*", "*:*/ttyUSB*") for tty in folder.glob(form)}
+        ttys = {tty.name for form in ("*:*/tty/*", "*:*/ttyUSB*") for tty in folder.glob(form)}
+        if (vid in VENDORS or ttys) and (vid, pid) not in _NOT_A_BOARD:
             ports = tuple(f"/dev/{name}" for name in sorted(ttys))
             found.append(Device(vid, pid, _text(folder / "serial"), _text(folder / "product"), ports))
     return found
@@ -95,7 +97,7 @@ def check_ports(found: Sequence[Device]) -> Check:
 
 
 def check_named(ports: Sequence[str]) -> Check:
-    """Where there is no sysfs: the ports that the system names."""
+    """Ports that a person named, or where there is no sysfs those that the system names."""
     return Check("usb", OK, ", ".join(ports)) if ports else _nothing()
 
 
