@@ -35,12 +35,13 @@ class Cells(HTMLParser):
 
     def __init__(self, document):
         super().__init__()
-        self.rows, self.tags, self.texts, self.failed = [], [], [], []
+        self.rows, self.tags, self.texts, self.failed, self.classes = [], [], [], [], []
         self.cell = False
         self.feed(document)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.classes += [value for name, value in attributes if name == "class"]
         if tag == "tr":
             self.rows.append([])
             self.failed.append(("class", "failed") in attributes)
@@ -75,7 +76,7 @@ def test_all_that_is_known_of_a_board_is_on_its_sheet(fleet, tmp_path):
     record.append(path, {**SAID, "at": AT - 500, "who": "marc", "calibration": {"empty_mm": 1300, "full_mm": 250}})
     record.append(path, {**SAID, "calibration": {"empty_mm": 1148}})
     broke = {"result": "failed", "error": "transfer", "versions": {"firmware": "9"}, "selftest": [], "calibration": None}
-    record.append(path, {**SAID, "at": AT + 9, **broke})
+    record.append(path, {**SAID, "at": AT + 9, "what": "cable", **broke})
     record.append(path, {**SAID, "board": "bin-gare", "at": AT + 99, "versions": {"firmware": "8"}})
     document, cells = page(fleet, "bin-quai", path)
     text = " ".join(cells.texts)
@@ -94,6 +95,7 @@ def test_all_that_is_known_of_a_board_is_on_its_sheet(fleet, tmp_path):
     assert [at for at, failed in enumerate(cells.failed) if failed] == [bad]
     assert f"{when(AT)}: key id 0002, counter 3, by quai" in text
     assert ["distance", "A02YYUW ultrasonic distance sensor, UART output (a02yyuw)", "uart 1, tx 4, rx 5, power 7"] in cells.rows
+    assert f"Not in service. {when(AT + 9)}: transfer: cable" in cells.texts
     assert "openstreetmap.org/?mlat=48.64905&mlon=-2.82402" in text
     for words in ("installed by", "date", "photo number", "signature", "remarks"):
         assert words in cells.texts
@@ -103,6 +105,19 @@ def test_all_that_is_known_of_a_board_is_on_its_sheet(fleet, tmp_path):
     assert drawing in draw.svg(fleet, board)
     styled = set(re.findall(r"\.([a-z]+)", html.STYLE))
     assert not styled & {word for found in re.findall(r'class="([^"]*)"', drawing) for word in found.split()}
+
+
+def test_a_failed_self_test_is_on_the_sheet_until_it_passes(fleet, tmp_path):
+    path = tmp_path / record.FILE
+    record.append(path, {**SAID, "result": "failed", "error": "device_fault", "what": "it is silent"})
+    record.append(path, {key: SAID[key] for key in ("at", "who", "board", "result", "calibration")})  # settings, no flashing
+    cells = page(fleet, "bin-quai", path)[1]
+    assert ["FAILED", "sensor temperature (ds18b20)", "-85 Cel", "-40..60"] in cells.rows
+    assert f"Not in service. {when(AT)}: device_fault: it is silent" in cells.texts
+    record.append(path, {**SAID, "selftest": CHECKS[:1]})
+    cells = page(fleet, "bin-quai", path)[1]
+    assert not any(cells.failed)
+    assert "alert" not in " ".join(cells.classes)
 
 
 def test_every_board_has_a_sheet_that_needs_nothing_else(fleet):

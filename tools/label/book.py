@@ -56,7 +56,16 @@ def tested(entry: Entry) -> str:
     return _("{passed} of {count} passed").format(passed=len(lines), count=len(lines)) if lines else "-"
 
 
-def newest(entries: Iterable[Entry], *keys: str) -> Entry | None:
-    """The newest entry that tells of no failure and says something under one of the keys."""
-    found = [each for each in entries if each["result"] in DONE and any(each.get(key) for key in keys)]
+def newest(entries: Iterable[Entry], *keys: str, results: tuple[str, ...] = DONE) -> Entry | None:
+    """The newest entry with one of the results that says something under one of the keys."""
+    found = [each for each in entries if each["result"] in results and any(each.get(key) for key in keys)]
     return found[-1] if found else None
+
+
+def failure(entries: Iterable[Entry]) -> str:
+    """Why a board is not in service, where the last that was done to it failed; else empty."""
+    done = [each for each in entries if each["result"] == "failed" or "versions" in each]
+    if not done or done[-1]["result"] != "failed":
+        return ""
+    said = ": ".join(word for word in (part(done[-1], "error"), part(done[-1], "what")) if word != "-")
+    return _("Not in service. {date}: {fault}").format(date=when(done[-1]["at"]), fault=said)

@@ -28,6 +28,7 @@ tr.failed td{font-weight:bold}
 .fill th:first-child{padding-left:0}
 div.remarks{border:.25mm solid #000;height:22mm;margin-top:3mm;padding:1mm 2mm;color:#333}
 p{margin:.6mm 0 0}
+p.alert{border:.5mm solid #000;padding:1mm 2mm;margin-top:2mm;font-weight:bold}
 .note{color:#333;font-size:7.5pt;margin-top:1.2mm}
 .drawing{break-before:page}
 .drawing svg{max-width:100%;max-height:262mm;height:auto;display:block;margin:0 auto}
@@ -90,6 +91,11 @@ def box(words: str) -> str:
 def drawing(svg: str) -> str:
     """A drawing on a page of its own, as large as that takes it."""
     return f'<div class="drawing">{svg}</div>'
+
+
+def alert(words: str) -> str:
+    """A sentence that nobody overlooks."""
+    return f'<p class="alert">{text(words)}</p>' if words else ""
 
 
 def note(words: str) -> str:

@@ -39,7 +39,15 @@ def sheet(board: str, out: Path | None, kept: Path | None, inventory: Path, as_j
 def html(inv: Inventory, board: Board, found: record.Book) -> str:
     """The sheet of a board as one HTML document."""
     entries: list[book.Entry] = [entry for entry in found.entries if entry["board"] == board.name]
-    front = [_head(inv, board), _facts(inv, board, entries), _wiring(inv, board), _done(entries), _hand(), _foot(found, entries)]
+    front = [
+        _head(inv, board),
+        page.alert(book.failure(entries)),
+        _facts(inv, board, entries),
+        _wiring(inv, board),
+        _done(entries),
+        _hand(),
+        _foot(found, entries),
+    ]
     parts = [*front, page.drawing(draw.svg(inv, board))]
     return page.document(_("Commissioning sheet of {board}").format(board=board.name), _("en"), parts)  # in French: fr
 
@@ -78,7 +86,7 @@ def _wiring(inv: Inventory, board: Board) -> str:
 
 
 def _done(entries: list[book.Entry]) -> str:
-    flashed, tested = book.newest(entries, "versions", "hashes"), book.newest(entries, "selftest")
+    flashed, tested = book.newest(entries, "versions", "hashes"), book.newest(entries, "selftest", results=record.RESULTS)
     checks = book.checks(tested) if tested else []
     failed = [at for at, check in enumerate(checks) if check[0] != _("passed")]
     head = (_("result"), _("of"), _("measured"), _("limits"))
