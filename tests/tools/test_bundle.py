@@ -172,7 +172,7 @@ for words in (
     ["bundle", "check", out, "--inventory", town],
     ["check", town],
     ["plan", "battery", "--inventory", town],
-    ["flash", "bin-capitainerie", "--port", port, "--inventory", town, "--secrets", secrets, "-n"],
+    ["flash", "bin-capitainerie", "--port", port, "--inventory", town, "--secrets", secrets, "--bundle", out, "-n"],
 ):
     code = cli.run(words)
     if code:
