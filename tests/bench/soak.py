@@ -84,7 +84,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "lives": bench("lives", "A gateway under all that can happen to it, judged from outside.", "--rounds", "1000"),
     "hostcut": bench("hostcut", "Power cuts of the gateway's host."),
     "week": bench("week", "A broker away for a week, simulated."),
-    "flashkill": bench("flashkill", "`jourdain flash` killed with SIGKILL, and power cuts of the board.", "--rounds", "200"),
+    "flashkill": bench("flashkill", "`jourdain flash` killed with SIGKILL, and power cuts of the board.", "--rounds", "150"),
     "fuzz": bench("fuzz", "Every door of the gateway, mutated inputs."),
     "towns": towns,
     "properties": properties,

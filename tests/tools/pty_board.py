@@ -49,6 +49,7 @@ class PtyBoard:
         self._in_loader = in_loader
         self._closing = self._running = self._closed = False
         self._states = -1
+        self._pressed = False
         self._starting = threading.Lock()
 
     def __enter__(self):
@@ -83,6 +84,11 @@ class PtyBoard:
         while self._line:
             os.close(self._line.pop())
 
+    def press_reset(self):
+        """Press its reset, or pull the line of a bridge that does."""
+        self._pressed = True
+        self.process.kill()
+
     def _end(self):
         # Between a reset and the start that follows, too: what starts after this would have no line, and nobody to end it.
         with self._starting:
@@ -113,14 +119,15 @@ class PtyBoard:
             os.close(states)
             self._up.clear()
             code = self.process.wait()
-            if code not in (SOFT, SOFT_RAW, HARD) and not bitten:
+            pressed, self._pressed = self._pressed, False
+            if code not in (SOFT, SOFT_RAW, HARD) and not bitten and not pressed:
                 self.ended = code
                 if code == LOADER:
                     self.pull()
                     self._in_loader()
                 return
             self.resets += 1
-            if bitten or code == HARD:
+            if bitten or pressed or code == HARD:
                 reset, cause, self._fed = "", 3, None  # this family calls both the watchdog's
             else:
                 reset = "raw" if code == SOFT_RAW else "friendly"

@@ -167,3 +167,27 @@ def test_opening_the_port_of_a_bridge_leaves_its_lines_low_and_resets_no_esp32(t
         assert lines.states[-1] == (True, True)
         line.close()
     assert resets == []
+
+
+SLEEPS = b"""
+import machine, micropython, time
+if machine.reset_cause() == machine.PWRON_RESET:
+    micropython.kbd_intr(-1)
+    time.sleep(1000)
+"""
+
+
+def test_an_esp32_that_sleeps_is_woken_by_the_line_of_its_bridge(tmp_path, plugged, monkeypatch):
+    with PtyBoard(tmp_path, UID) as board:
+        connection = connect.Connection(board.port)
+        connection.write("/main.py", SLEEPS)
+        connection.close()
+    monkeypatch.setattr(connect, "ANSWERS_S", (0.5, 4.0))
+    monkeypatch.setattr(connect, "LOOKS", 2)
+    with PtyBoard(tmp_path, UID) as board:
+        Lines(monkeypatch, board.press_reset)
+        plugged(usb(board.port, "0001", 0x1A86, 0x7523, "USB Serial"))
+        connection = connect.Connection(board.port)
+        assert connection.run("print(6 * 7)").strip() == "42"
+        connection.close()
+        assert board.resets >= 2  # the line's, and the soft one of the raw REPL

@@ -20,6 +20,7 @@ from tools.i18n import _
 PIECE = 200  # the host's writes: the ring of an ESP32's UART has 260 bytes
 PIECE_PAUSE_S = 0.06
 READ_S = 0.1  # how long a read of the port waits before the clock is looked at
+PULSE_S = 0.1
 ANSWER_S = 3.0  # how long one attempt waits
 TRIES = 3
 RATE_PAUSE_S = 1.0
@@ -129,6 +130,15 @@ class Port:
             while not (data := self._serial.read(1)) and time.monotonic() < deadline:
                 pass
             return bytes(data + self._serial.read(self._serial.in_waiting))
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def reset(self) -> None:
+        """Pull the reset of an ESP32 behind a bridge (ports.is_bridge), whose other lines are low."""
+        try:
+            self._serial.rts = True
+            time.sleep(PULSE_S)
+            self._serial.rts = False
         except OSError as error:
             raise self._lost(error) from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.errors import HostError
 from tools.diag.service import Port, Service
-from tools.flash.ports import opened
+from tools.flash.ports import is_bridge, opened
 from tools.flash.script import FIRST, deflated, literal, packed, source
 from tools.i18n import _
 
@@ -52,19 +52,27 @@ def what_is_there(port: str) -> str:
     loader, or a program that hears no Ctrl-C. HostError no_device or port_busy when the port cannot be had.
     """
     line = Port(port)
-    answers = 0
     try:
-        for _look in range(LOOKS):
-            line.write(STOP)
-            if _hears(line, PROMPT):
-                return "repl"
-            # One that answers in the midst of its boot may yet open its REPL, so the second answer counts.
-            answers += _is_console(line)
-            if answers == 2:
-                return "console"
-        return "console" if answers else "silent"
+        there = _look(line)
+        if there == "silent" and is_bridge(port):  # an ESP32 that sleeps deeply, or hangs
+            line.reset()
+            there = _look(line)
+        return there
     finally:
         line.close()
+
+
+def _look(line: Port) -> str:
+    answers = 0
+    for _attempt in range(LOOKS):
+        line.write(STOP)
+        if _hears(line, PROMPT):
+            return "repl"
+        # One that answers in the midst of its boot may yet open its REPL, so the second answer counts.
+        answers += _is_console(line)
+        if answers == 2:
+            return "console"
+    return "console" if answers else "silent"
 
 
 def _hears(line: Port, text: bytes) -> bool:
