@@ -11,6 +11,7 @@ Ladder to talk to. Between two boots a note of at most 11 bytes is retained, whi
 
 import gc
 import machine
+import os
 import sys
 from binascii import crc32
 
@@ -82,8 +83,25 @@ def leave(path):
     gc.collect()
 
 
+def finish(dog, root):
+    """Put the rest of what a cable has brought in its place, where power went in the midst of that: /swap names all of it."""
+    try:
+        with open(root + "swap") as names:
+            for name in names:
+                dog.feed()
+                path = root + name.strip()
+                try:
+                    os.rename(path + ".new", path)
+                except OSError:
+                    pass  # it is in its place
+        os.remove(root + "swap")
+    except OSError:
+        pass
+
+
 def up(dog, root):
     """Judge, count, and load a slot. Return (Ladder, its application's run). ImportError when no slot can be loaded."""
+    finish(dog, root)
     try:
         import rungs
     except Exception:
@@ -116,7 +134,7 @@ def up(dog, root):
 def lighten():
     """Free all that a running board does not need of the ladder."""
     names = globals()
-    for name in ("scratch", "clock_memory", "retained", "up", "leave", "climb", "lighten"):
+    for name in ("scratch", "clock_memory", "retained", "finish", "up", "leave", "climb", "lighten"):
         del names[name]
     for name in ("rungs", "ladder"):
         sys.modules.pop(name, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from rung_board import RungBoard
+from rung_board import APP, RungBoard
 
 from firmware import rungs
 
@@ -342,3 +342,20 @@ def go(ladder):
     lines = b.run(100)
     assert "told [[36, 'report of']]" in lines
     assert b.record(tmp_path)[rungs.STRIKES] == 1
+
+
+def test_what_a_cable_had_brought_when_the_power_went_is_put_in_its_place(board, tmp_path):
+    b = board({"a": GOOD})
+    b.write("a/firmware/node/app.py.new", (APP + GOOD.replace('"settled"', '"settled anew"')).encode())
+    b.write("a/firmware/node/other.py.new", b"half of what a later one had brought")
+    b.write("swap", b"ladder.mpy\na/modules\na/firmware/node/app.py")  # two of them are in their places
+    b.on()
+    assert "settled anew" in b.run(4000)
+    assert b.read("swap") is None
+    assert b.read("a/firmware/node/app.py.new") is None
+    assert b.read("a/firmware/node/other.py.new") is not None
+    b.off()
+    b.write("swap", b"")  # power went as it was written
+    b.on()
+    assert "settled anew" in b.run(4000)
+    assert b.read("swap") is None

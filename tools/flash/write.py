@@ -62,7 +62,8 @@ print(binascii.b2a_base64(_said + b''.join([_sha(name)[:{SHORT}] for name in _fo
 """
 # _put(): writes what comes in `_data`, pieces of files with a line "MODE SIZE PATH" each, beside the files that are in force.
 # _swap(digest, stale): where all of it reads back right, puts it in force and removes the stale. Slot a is in force then,
-# whichever an update had put in its place, and no strike counts against it. Prints the digest of what is there now.
+# whichever an update had put in its place, and no strike counts against it. Prints the digest of what is there now. Where power
+# goes in the midst, the ladder finishes what /swap names.
 COPY = f"""
 def _put():
     while True:
@@ -82,6 +83,9 @@ def _put():
 def _swap(digest, stale):
     if _digest([name + '{NEW}' for name in _new]) != digest:
         return
+    if _new:
+        with open('/swap', 'w') as file:
+            file.write('\\n'.join(_new))
     for name in _new:
         os.rename('/' + name + '{NEW}', '/' + name)
     for name in stale:
@@ -94,8 +98,17 @@ def _swap(digest, stale):
         rungs.flashed(record)
         if not rungs.save('/', record):
             raise OSError(5)
+    if _new:
+        os.remove('/swap')
     _guard()
     print(_digest(_names(_top)))
+"""
+# What an earlier flashing has begun to put in its place must not be taken for what comes now.
+_FORGET = """
+try:
+    os.remove('/swap')
+except OSError:
+    pass
 """
 
 
@@ -139,13 +152,15 @@ def copy(connection: Connection, files: Mapping[str, bytes], todo: Plan, step: C
 
     HostError (transfer) when the board has something else afterwards.
     """
-    script = f"_top = {_top(files)!r}\n_new = []\n" + _folders(todo.write)
-    for paths, piece in _pieces(files, todo.write):
-        for path in paths:
+    # The ladder can finish the rest once it is there; without main.py nothing begins.
+    paths = sorted(todo.write, key=lambda path: (path == "main.py", path != "ladder.mpy"))
+    script = f"_top = {_top(files)!r}\n_new = []\n{_FORGET}{_folders(paths)}"
+    for names, piece in _pieces(files, paths):
+        for path in names:
             step(path)
         connection.run(f"{script}_put()", uses=(HASH, COPY), data=piece)
         script = ""
-    new = {f"{path}{NEW}": files[path] for path in todo.write}
+    new = {f"{path}{NEW}": files[path] for path in paths}
     stale = [path for path in todo.remove if path not in new]
     said = connection.run(f"{script}_swap({_digest(new, new)!r}, {stale!r})", uses=(HASH, COPY)).strip()
     if said != _digest(files, sorted(files)):
