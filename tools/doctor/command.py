@@ -57,7 +57,7 @@ def doctor(as_json: bool, **asked: object) -> None:
 
 def look(asked: Asked) -> list[Check]:
     """All checks, in the order in which a person would repair things."""
-    parts = {"python": _machine, "boards": _files, "usb": _line, "board": _boards, "broker": _brokers}
+    parts = {"machine": _machine, "files": _files, "usb": _line, "board": _boards, "broker": _brokers}
     return [check for name, part in parts.items() for check in _guarded(name, part(asked))]
 
 
