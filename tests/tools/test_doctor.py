@@ -56,8 +56,16 @@ def test_python_and_the_libraries_of_this_environment_are_right():
 def test_a_library_that_is_not_there_is_named_with_the_line_that_installs_it():
     found = machine.check_libraries({"click": "click", "nothing-of-the-kind": "nothing_of_the_kind"})
     assert found == ("libraries", FAIL, "missing: nothing-of-the-kind", "python -m pip install 'jourdain[tools]'", "missing_tool")
-    assert machine.check_esptool(["pico"]).state in (OK, SKIP)
-    assert machine.check_esptool(["pico", "esp32-c3"]).state in (OK, WARN)
+
+
+def test_esptool_is_missed_by_boards_of_espressif_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("tools.flash.esp.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.check_esptool(["pico"]).state == SKIP
+    missed = machine.check_esptool(["pico", "esp32-c3", "heltec-v3"])
+    assert (missed.state, missed.found.partition(";")[2]) == (WARN, " esp32-c3, heltec-v3 need it to get MicroPython")
+    monkeypatch.setenv("JOURDAIN_ESPTOOL", "/opt/esptool")
+    assert machine.check_esptool(["esp32"]) == ("esptool", OK, "/opt/esptool", "", "")
 
 
 @pytest.mark.produces("no_clock")

@@ -1,5 +1,6 @@
 """This machine: Python, libraries, clock, disk."""
 
+import contextlib
 import importlib.util
 import platform
 import shutil
@@ -58,9 +59,13 @@ def check_compiler() -> Check:
 
 def check_esptool(types: Iterable[str]) -> Check:
     """Only boards of Espressif need it, and only to get MicroPython."""
-    wanted = sorted({name for name in types if name.startswith("esp")})
-    if _there("esptool"):
-        return Check("esptool", OK, _version("esptool"))
+    from gateway.presets import presets  # noqa: PLC0415
+    from tools.flash import esp  # noqa: PLC0415
+
+    wanted = sorted({name for name in types if presets().boards[name].platform == "esp32"})
+    with contextlib.suppress(HostError):
+        program = esp.tool()
+        return Check("esptool", OK, _version("esptool") if len(program) > 1 else program[0])
     if not wanted:
         return Check("esptool", SKIP, _("no board of the fleet needs it"))
     what = _("not installed; {types} need it to get MicroPython").format(types=", ".join(wanted))
