@@ -144,7 +144,8 @@ def test_a_library_that_is_not_installed_gives_the_line_that_helps(monkeypatch, 
     secrets.chmod(0o600)
     words = ["bin-capitainerie", "--port", "/dev/null", "--secrets", str(secrets), "--inventory", str(ROOT / "boards.yaml")]
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "mpremote", None)
+    for name in ["mpremote", *(name for name in sys.modules if name.startswith("mpremote."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     assert cli.run(["flash", *words]) == 12
     assert "needs mpremote" in capsys.readouterr().err
     monkeypatch.setattr(build.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
