@@ -5,6 +5,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import click
+
 from gateway import record
 from gateway.errors import HostError
 from tools.flash import keep
@@ -98,7 +100,7 @@ def run(jobs: Sequence[Job], bench: Bench, stop: Stop, questions: Questions) -> 
         try:
             questions.serve()
             alive[0].join(TICK_S)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter while a question waited
             interrupted = True
             stop.now()
     if crashes:

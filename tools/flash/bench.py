@@ -146,9 +146,10 @@ def _leave(places: Iterable[Place]) -> None:
 
 def _nowhere(inv: Inventory, board: Board, there: str) -> HostError:
     what = _("{board} is not among the boards that are plugged in").format(board=board.name)
+    hint = _("plug it in, or say where it is: --port {board}=PORT").format(board=board.name)
     if board.uid is None:
         what = _("boards.yaml does not know yet which chip {board} is").format(board=board.name)
-    hint = _("plug it in, or say where it is: --port {board}=PORT").format(board=board.name)
+        hint = _("say where it is, and that it is this one: --adopt --port {board}=PORT").format(board=board.name)
     return HostError("no_device", what, there or inv.where(board.name), hint)
 
 

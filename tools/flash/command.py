@@ -180,7 +180,8 @@ def _say_many(jobs: Sequence[Job], found: bench.Bench, *, as_json: bool, quiet: 
     for job in failed:
         click.echo(f"\n{job.entry.name}\n{errors.lines(job.error)}" if job.error else "", err=True)
     for place in found.others:
-        click.echo(_("{port}: {uid} is none of these boards").format(port=place.port, uid=place.uid or place.there), err=True)
+        said = _("{port}: the chip {uid} is none of these boards") if place.uid else _("{port}: no chip says who it is ({there})")
+        click.echo(said.format(port=place.port, uid=place.uid, there=place.there), err=True)
     if failed and not any(job.halted for job in jobs):
         what = _("{failed} of {count} boards failed: {names}").format(
             failed=len(failed), count=len(jobs), names=", ".join(job.entry.name for job in failed)

@@ -55,6 +55,11 @@ def documents(jobs: Sequence[Job], bench: Bench) -> dict[str, Any]:
     }
 
 
+def word(result: str) -> str:
+    """A result in the user's language."""
+    return {APPLIED: _("applied"), ALREADY_SO: _("already so"), FAILED: _("failed")}[result]
+
+
 def summary(job: Job) -> str:
     """One board in a line."""
     name = job.entry.name
@@ -64,7 +69,7 @@ def summary(job: Job) -> str:
         return text.format(board=name, written=len(todo.write), same=len(todo.same), removed=len(todo.remove))
     firmware, caps = (job.hello.firmware, " ".join(job.hello.caps)) if job.hello else ("?", "")
     text = _("{board} is in service ({result}): firmware {firmware}, {caps}, {uid}")
-    return text.format(board=name, result=_(job.result), firmware=firmware, caps=caps, uid=job.uid)
+    return text.format(board=name, result=word(job.result), firmware=firmware, caps=caps, uid=job.uid)
 
 
 def why(job: Job) -> str:
@@ -81,7 +86,7 @@ def why(job: Job) -> str:
 
 def table(jobs: Sequence[Job]) -> None:
     """The results on stdout: a table on a terminal, else aligned lines."""
-    rows = [(job.entry.name, _(job.result), why(job), f"{job.seconds:.1f} s") for job in jobs]
+    rows = [(job.entry.name, word(job.result), why(job), f"{job.seconds:.1f} s") for job in jobs]
     if sys.stdout.isatty():
         from rich.console import Console  # noqa: PLC0415 - only where a person looks
         from rich.table import Table  # noqa: PLC0415

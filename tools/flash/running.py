@@ -20,6 +20,7 @@ LOOK_S = 0.25  # how soon a wait notices that it shall end
 GRACE_S = 1.5
 # Errors of a board after which it sends nothing, or nothing of use.
 FATAL = ("config", "identity", "state_lost", "counter", "store", "exception")
+ASK_S = 1.0  # how often a board that does not answer is asked again
 BACK_S = 20.0  # a reset takes a native USB port away; so long until it is there again
 
 
@@ -81,8 +82,11 @@ class Running:
     def ask_hello(self, timeout_s: float) -> Hello:
         """The hello of a program that runs already; it sends its unhandled frames again, too. HostError (timeout)."""
         self.hello = None
-        self.write(link.ask_hello())
-        return self.wait_hello(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline - ASK_S and self.hello is None:
+            self.write(link.ask_hello())
+            self.until(lambda: self.hello, ASK_S)
+        return self.wait_hello(ASK_S)
 
     def restarted(self, uid: str, timeout_s: float) -> Hello:
         """Wait for the hello after a restart that is due; a native USB port goes and comes back. HostError."""
