@@ -1,5 +1,6 @@
 """The manners of the whole command tree, each command held to the same ones: help, JSON, exit codes, no questions, quiet ends."""
 
+import itertools
 import json
 import os
 import pty
@@ -155,6 +156,41 @@ def test_what_would_ask_says_what_it_needs_where_nobody_answers(town, capsys, mo
                 assert said.out == ""
 
 
+BAD_FILES = ("folder", "garbage", "empty", "list.json", "deep.json", "/dev/null/x", "no/such/x")
+# Enough of a command line for the file to be looked at. Not those of a board, which need one; nor what would run.
+ENOUGH = {
+    "check": "", "keys new": "bin-gare -n", "keys rotate": "bin-quai -n -y", "keys retire": "0002 -n -y", "keys list": "",
+    "keys check": "", "keys export": "", "keys lock": "", "keys passphrase": "--no-input", "wiring": "bin-quai", "bundle": "-n",
+    "bundle check": "", "label": "bin-quai", "sheet": "bin-quai", "record": "", "support": "-n", "plan battery": "bin-quai",
+    "release key": "--out new.key", "release build": "bin-quai", "release check": "new.zip", "decode": FRAME,
+    "command": "bin-quai time --anyway", "gateway init": "", "gateway check": "", "gateway alarms": "",
+    "gateway backup": "new.backup", "gateway restore": "none --into new", "flash": "bin-quai --port /dev/null",
+}  # fmt: skip
+
+
+def test_whatever_file_is_named_the_answer_is_one_of_the_table(town, tmp_path, capsys, monkeypatch):
+    """A folder, noise, nothing, another JSON, a place that cannot be: for every option and argument that is a file."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "garbage").write_bytes(os.urandom(300))
+    (tmp_path / "empty").touch()
+    (tmp_path / "list.json").write_text('[1, {"a": null}]')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE", "lantern oyster seven ferries")
+    asked = [(path, param) for path in ENOUGH for param in COMMANDS[path].params if isinstance(param.type, click.Path)]
+    assert len(asked) > 50
+    bad = itertools.cycle(BAD_FILES)
+    for (path, param), name in zip(asked, bad, strict=False):
+        words = tree.line(path, ENOUGH[path])
+        if isinstance(param, click.Option):
+            words.append(f"{param.opts[0]}={name}")
+        else:
+            words = [word for word in words if word not in ("none", "new.zip", "new.backup")] + [name]
+        code = cli.run(words)
+        err = capsys.readouterr().err
+        assert code in CODES - {1, 130}, (words, err)
+        assert "unexpected" not in err, (words, err)
+
+
 def test_a_wrong_command_line_is_a_document_too(capsys):
     for words in (["falsh", "--json"], ["check", "--no-such", "--json"], ["completion", "--json"], ["keys", "nwe", "--json"]):
         assert cli.run(words) == 2
@@ -272,7 +308,7 @@ def test_help_and_the_tab_key_cost_little_more_than_click():
         "fl<TAB>": lambda: spent_s(JOURDAIN, COMP_WORDS="jourdain fl", **{**completing, "COMP_CWORD": "1"}),
     }
     runs = {name: [] for name in ways}
-    for _ in range(5):
+    for _ in range(3):
         for name, way in ways.items():
             runs[name].append(way())
     middle = {name: statistics.median(times) for name, times in runs.items()}
