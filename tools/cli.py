@@ -10,7 +10,7 @@ import click
 
 from gateway.errors import HostError
 from tools import errors
-from tools.examples import epilog
+from tools.examples import a_line_each, epilog
 from tools.i18n import _, n_
 
 
@@ -95,6 +95,7 @@ def translated(command: click.Command, path: str) -> click.Command:
         text = getattr(command, attribute, None)
         if text:
             setattr(command, attribute, _(text))
+    command.epilog = a_line_each(command.epilog) if command.epilog else None
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.help:
             parameter.help = _(parameter.help)
@@ -114,7 +115,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
     cls=Root,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=_("One town, one system: bins, parking bays and buoys, from the board to the broker."),
-    epilog=_("Examples: `jourdain twin --seconds 60`, `jourdain flash bin-quai --port /dev/ttyACM0`."),
+    epilog=a_line_each(_("Examples: `jourdain twin --seconds 60`, `jourdain flash bin-quai --port /dev/ttyACM0`.")),
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help=_("Show the version."))
 def jourdain() -> None:

@@ -1,5 +1,7 @@
 """An example or two for each command that brings none in its own help: what a person copies. A test parses every one."""
 
+import re
+
 EXAMPLES = {
     "twin": ("jourdain twin --seconds 60", "jourdain twin --keep town --boards 100 --kill 3"),
     "gateway": ("jourdain gateway init", "jourdain gateway run --config gateway.toml"),
@@ -50,3 +52,12 @@ EXAMPLES = {
 def epilog(path: str) -> str:
     """`Examples: ...` of a command, without the word that is translated; empty where it has none here."""
     return ", ".join(f"`{words}`" for words in EXAMPLES.get(path, ()))
+
+
+def a_line_each(text: str) -> str:
+    """Examples as whole lines, which can be copied, where there is nothing beside them: click would break them anywhere."""
+    head, _, rest = text.partition(": ")
+    found = re.findall(r"`([^`]+)`", rest)
+    if not found or re.sub(r"`[^`]+`|[,. ]", "", rest):
+        return text
+    return "\n".join(["\b", f"{head}:", *(f"  {words}" for words in found)])

@@ -49,7 +49,7 @@ def shown(path, capsys):
 
 
 def examples(text):
-    return [found for found in re.findall(r"`(jourdain [^`]+)`", text) if "BOARD" not in found]
+    return [found for found in re.findall(r"`(jourdain [^`]+)`|^  (jourdain .+)$", text, re.M) for found in found if found]
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -59,8 +59,9 @@ def test_each_command_helps_and_brings_an_example_that_is_one(path, capsys):
     assert command.help
     text = f"{command.help} {command.epilog}"
     assert [param.name for param in command.params if isinstance(param, click.Option) and not (param.help or param.hidden)] == []
-    found = [words for words in examples(text) if words.startswith(f"jourdain {path.split()[0]}")]
+    found = [words for words in examples(text) if words.startswith(f"jourdain {path.split()[0]}") and "BOARD" not in words]
     assert found, "no example"
+    assert all(len(words) <= 76 for words in found), "too long for one line of a terminal"
     for words in found:
         mine = tree.parsed(shlex.split(words)[1:])
         assert mine is command or isinstance(command, click.Group)

@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 @click.command(
     help="Look for what is wrong between this machine, the cable, the board and the broker, and say what to do next.",
-    epilog=_("Examples: `jourdain doctor`, `jourdain doctor --port /dev/ttyACM0 --broker mqtts://broker.example:8883 --json`."),
+    epilog=_("Examples: `jourdain doctor`, `jourdain doctor --broker mqtts://broker.example --json`."),
 )
 @click.option("--port", envvar="JOURDAIN_PORT", shell_complete=completion.ports,
               help="Look at this port; without it at every board on USB.")  # fmt: skip
