@@ -44,9 +44,9 @@ def older(files, fleet, entry, modules):
     return made
 
 
-def install(board, files, kid, port=None):
-    """Put files and a key's counter onto a board, and wait until its program says hello. `port`: where it is reached instead."""
-    connection = connect.Connection(port or board.port)
+def install(board, files, kid):
+    """Put files and a key's counter onto a board, and wait until its program says hello."""
+    connection = connect.Connection(board.port)
     connection.run(f"FILES = {config.counter_files(kid)!r}\n{provision.MAKE}")
     write.copy(connection, files, write.plan(files, write.hashes(connection, files)), lambda _: None)
     connection.restart()

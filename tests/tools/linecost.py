@@ -12,7 +12,7 @@ from tools.flash import config, connect, identify, provision, write
 from tools.flash.running import Running
 
 BYTES_S = 11_520  # a UART bridge at 115,200 baud, ten bits a byte
-SAMPLE_BYTES = 3 * write.PIECE_BYTES  # by which the line is measured
+SAMPLE_BYTES = 6 * write.PIECE_BYTES  # by which the line is measured
 
 
 class Cost(NamedTuple):

@@ -33,13 +33,14 @@ class PtyBoard:
 
     def __init__(self, folder, uid="e6614c311b7e6a01", *, machine="Raspberry Pi Pico with RP2040", platform="rp2",
                  version=(1, 29, 0), mpy=None, blocks=256, cut_after=None, deaf=False, uart=False,
-                 dog_s=8.0, bytes_s=None, in_loader=None, deflate=True):  # fmt: skip
+                 dog_s=8.0, bytes_s=None, in_loader=None, deflate=True, heap_kb=480):  # fmt: skip
         self.image = Path(folder) / f"{uid}.img"
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * blocks * 4096)
         self.who = {"image": str(self.image), "uid": uid, "machine": machine, "platform": platform,
                     "version": version, "mpy": mpy, "blocks": blocks, "uart": uart, "deflate": deflate}  # fmt: skip
         self.cut_after, self.deaf, self._dog_s, self._bytes_s = cut_after, deaf, dog_s, bytes_s
+        self._heap = f"heapsize={heap_kb}k"
         self._words = self.image.with_suffix(".words")
         self._words.write_bytes(bytes(16))
         self.bites = 0
@@ -101,7 +102,7 @@ class PtyBoard:
         with self._starting:
             if not self._closing:
                 self.process = subprocess.Popen(
-                    [micropython(), "-X", "heapsize=480k", str(HERE / "board_repl.py"), str(described)],
+                    [micropython(), "-X", self._heap, str(HERE / "board_repl.py"), str(described)],
                     stdin=self._stdin, stdout=self._stdout, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
                 )  # fmt: skip
         os.close(say)

@@ -6,7 +6,7 @@ import zlib
 # A script of more bytes than this is worth deflating.
 WORTH_BYTES = 200
 # The window of the deflated data, as a power of two: what a board with 64 kB of heap has to spare.
-WBITS = 12
+WBITS = 11
 # Runs first. `_inflate` opens what comes deflated; a MicroPython without that gets everything as it is, and prints nothing here.
 FIRST = """
 import io, os, sys

@@ -15,8 +15,8 @@ from tools.flash.connect import Connection
 from tools.i18n import _
 
 NEW = ".new"
-# Bytes of files that are sent at once, before deflating: what a board holds in its heap a few times over.
-PIECE_BYTES = 4096
+# Bytes of files that are sent at once, before deflating: a board with 64 kB of heap holds them a few times over.
+PIECE_BYTES = 2048
 # Bytes of a SHA-256 by which files are compared. After writing all of it counts.
 SHORT = 4
 
