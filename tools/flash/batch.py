@@ -2,20 +2,21 @@
 
 import contextlib
 import queue
+import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import click
 
 from gateway import record
 from gateway.errors import HostError
-from tools.flash import keep
+from tools.flash import keep, outcome
 from tools.flash.bench import Bench, Place
-from tools.flash.deploy import build, deploy
+from tools.flash.deploy import deploy, make_files
 from tools.flash.job import Halt, Job
 
 TICK_S = 0.1  # how soon a question or Ctrl-C is noticed
-PROBE_S = 1.5
 
 
 class Stop:
@@ -28,9 +29,14 @@ class Stop:
         """All shall stop."""
         self._event.set()
 
+    @property
+    def hit(self) -> bool:
+        """Shall all stop?"""
+        return self._event.is_set()
+
     def halt(self) -> None:
         """Raise Halt where all shall stop."""
-        if self._event.is_set():
+        if self.hit:
             raise Halt
 
 
@@ -52,11 +58,28 @@ class Questions:
                 return answer.get(timeout=TICK_S)
 
     def serve(self) -> None:
-        """Called by the main thread: ask what waits."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                question, answer = self._waiting.get_nowait()
-                answer.put(self._put(question))
+        """Called by the main thread: ask what waits. Ctrl-C is an answer as well: all shall stop."""
+        while not self._waiting.empty():
+            question, answer = self._waiting.get()
+            try:
+                with ctrl_c(signal.default_int_handler):
+                    answer.put(self._put(question))
+            except (KeyboardInterrupt, click.Abort):
+                self._stop.now()
+                return
+
+
+@contextlib.contextmanager
+def ctrl_c(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+    """What Ctrl-C does meanwhile. In a thread, which it does not reach, nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def leave_out(jobs: Sequence[Job]) -> None:
@@ -65,7 +88,7 @@ def leave_out(jobs: Sequence[Job]) -> None:
     entries = record.read(path) if path else []
     for job in jobs:
         with contextlib.suppress(HostError):  # what cannot be built is said when it is tried
-            build(job)
+            make_files(job)
             last = keep.in_service(entries, job.entry, job.files)
             if last:
                 job.left_out, job.uid = True, job.entry.uid
@@ -78,37 +101,34 @@ def run(jobs: Sequence[Job], bench: Bench, stop: Stop, questions: Questions) -> 
     What ends the whole command (a library that is missing) is raised, after every board was left in order.
     """
     crashes: list[BaseException] = []
-    for job in jobs:
-        place = bench.places.get(job.entry.name, Place(""))
-        job.port, job.there, job.connection = place.port or None, place.there, place.connection
-        job.error = bench.faults.get(job.entry.name)
-        if job.error:
-            keep.keep(job)
-    going = [job for job in jobs if not job.error and not job.left_out]
 
     def work(job: Job) -> None:
         try:
             deploy(job)
         except BaseException as error:  # of one thread; the main one raises it
             crashes.append(error)
+        if len(jobs) > 1:
+            outcome.say_end(job)
 
-    threads = [threading.Thread(target=work, args=(job,), name=job.entry.name, daemon=True) for job in going]
-    interrupted = False
-    for thread in threads:
-        thread.start()
-    while alive := [thread for thread in threads if thread.is_alive()]:
-        try:
+    threads = [threading.Thread(target=work, args=(job,), daemon=True) for job in jobs if _placed(job, bench)]
+    # No exception: one in the midst of a join() makes Python take a thread for ended that is not.
+    with ctrl_c(lambda _number, _frame: stop.now()):
+        for thread in threads:
+            thread.start()
+        while alive := [thread for thread in threads if thread.is_alive()]:
             questions.serve()
             alive[0].join(TICK_S)
-        except (KeyboardInterrupt, click.Abort):  # the latter while a question waited
-            interrupted = True
-            stop.now()
     if crashes:
         raise crashes[0]
-    return interrupted
+    return stop.hit
 
 
-def counted(jobs: Iterable[Job]) -> Mapping[str, int]:
-    """How many boards came to which result."""
-    results = [job.result for job in jobs]
-    return {name: results.count(name) for name in ("applied", "already so", "failed")}
+def _placed(job: Job, bench: Bench) -> bool:
+    """Is there something to be done for this board, and a place where?"""
+    place = bench.places.get(job.entry.name, Place(""))
+    job.port, job.there, job.connection = place.port or None, place.there, place.connection
+    job.error = bench.faults.get(job.entry.name)
+    if job.error:
+        keep.keep(job)
+        outcome.say_end(job)
+    return not job.error and not job.left_out

@@ -76,11 +76,11 @@ def flash(boards: tuple[str, ...], every: bool, as_json: bool, quiet: bool, **ho
     questions = batch.Questions(functools.partial(_put, screen), stop)
     asked = _how(inv, entries, how, functools.partial(_confirm, how["yes"], how["no_input"], questions), stop)
     jobs = [Job(asked, entry, screen.row(entry.name) if screen else Steps(quiet)) for entry in entries]
-    if how["resume"]:
-        batch.leave_out(jobs)
     try:
-        found = bench.assign(inv, [job.entry for job in jobs if not job.left_out], how["ports"])
         with screen or contextlib.nullcontext():
+            if how["resume"]:
+                batch.leave_out(jobs)
+            found = bench.assign(inv, [job.entry for job in jobs if not job.left_out], how["ports"])
             interrupted = batch.run(jobs, found, stop, questions)
     finally:
         if asked.upstream:

@@ -78,6 +78,12 @@ def _failed(job: Job, step: str, error: HostError) -> None:
 
 def build(job: Job) -> None:
     """Every file that the board shall have."""
+    make_files(job)
+    job.steps.done(_("built: {count} files, {size} bytes").format(count=len(job.files), size=sum(map(len, job.files.values()))))
+
+
+def make_files(job: Job) -> None:
+    """Without a word. HostError: bad_keys, test_key, compile, missing_tool."""
     issued, entry = job.how.issued, job.entry
     made_for = issued.get(entry.kid or "", {}).get("board")
     if made_for and made_for != entry.name:
@@ -88,7 +94,6 @@ def build(job: Job) -> None:
         job.files = board_files(job.how.inv, entry, {kid: made["secret"] for kid, made in issued.items()})
     if job.how.trust is not None:
         job.files["trust"] = job.how.trust
-    job.steps.done(_("built: {count} files, {size} bytes").format(count=len(job.files), size=sum(map(len, job.files.values()))))
 
 
 def look(job: Job) -> None:
@@ -130,7 +135,7 @@ def plan(job: Job) -> None:
     found, entry = job.found, job.entry
     assert found is not None
     if job.adopted:
-        build(job)
+        make_files(job)  # they say which chip it is
     job.todo = write.plan(job.files, write.hashes(job.repl, job.files))
     if job.how.dry_run:
         return
@@ -146,17 +151,19 @@ def plan(job: Job) -> None:
 
 def copy(job: Job) -> None:
     """Write the difference and read it back; the application in slot a is in force then."""
-    if job.how.dry_run:
-        return
     assert job.found is not None
-    provision.make(job.repl, job.entry, job.found, job.how.secrets, fresh=job.fresh_counter)
+    if not job.how.dry_run:
+        provision.make(job.repl, job.entry, job.found, job.how.secrets, fresh=job.fresh_counter)
     if job.fresh_counter:
-        job.item("counter", True, _("counter of key id {kid}: made").format(kid=job.entry.kid))
+        job.item("counter", True, _("counter of key id {kid}: new").format(kid=job.entry.kid))
     if job.found.old:
         job.steps.done(_("its configuration was one file, as the first boards had it: it gets two generations"))
     if job.found.settings:
         job.steps.done(_("the board keeps what commands and calibration changed on it"))
-    write.copy(job.repl, job.files, job.todo, lambda path: _copying(job, path))
+    if not job.how.dry_run:
+        write.copy(job.repl, job.files, job.todo, lambda path: _copying(job, path))
+        job.steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
+                          len(job.todo.write)).format(count=len(job.todo.write), same=len(job.todo.same)))  # fmt: skip
     _note_files(job)
 
 
@@ -172,8 +179,6 @@ def _note_files(job: Job) -> None:
     for name, paths in parts.items():
         why = n_("{count} file", "{count} files", len(paths)).format(count=len(paths)) if paths else _("right already")
         job.items.append(Item(name, APPLIED if paths else ALREADY_SO, why))
-    job.steps.done(n_("copied: {count} file, {same} were right already", "copied: {count} files, {same} were right already",
-                      len(todo.write)).format(count=len(todo.write), same=len(todo.same)))  # fmt: skip
 
 
 def restart(job: Job) -> None:

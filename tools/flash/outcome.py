@@ -9,7 +9,6 @@ import click
 
 from tools import errors
 from tools.flash import uplink
-from tools.flash.batch import counted
 from tools.flash.bench import Bench
 from tools.flash.job import ALREADY_SO, APPLIED, FAILED, Job
 from tools.i18n import _
@@ -45,19 +44,26 @@ def document(job: Job) -> dict[str, Any]:
 
 def documents(jobs: Sequence[Job], bench: Bench) -> dict[str, Any]:
     """The one document of several boards."""
-    counts = counted(jobs)
+    results = [job.result for job in jobs]
     return {
         "boards": [document(job) for job in jobs],
-        "applied": counts[APPLIED],
-        "already_so": counts[ALREADY_SO],
-        "failed": counts[FAILED],
+        "applied": results.count(APPLIED),
+        "already_so": results.count(ALREADY_SO),
+        "failed": results.count(FAILED),
         "other_ports": [{"port": place.port, "there": place.there, "uid": place.uid or None} for place in bench.others],
     }
 
 
-def word(result: str) -> str:
+def word(job: Job) -> str:
     """A result in the user's language."""
-    return {APPLIED: _("applied"), ALREADY_SO: _("already so"), FAILED: _("failed")}[result]
+    if job.how.dry_run and job.result == APPLIED:
+        return _("to be done")
+    return {APPLIED: _("applied"), ALREADY_SO: _("already so"), FAILED: _("failed")}[job.result]
+
+
+def say_end(job: Job) -> None:
+    """The last line of a board's progress among others."""
+    job.steps.done(f"{word(job)}: {why(job)}" if job.error or job.halted else word(job))
 
 
 def summary(job: Job) -> str:
@@ -69,7 +75,7 @@ def summary(job: Job) -> str:
         return text.format(board=name, written=len(todo.write), same=len(todo.same), removed=len(todo.remove))
     firmware, caps = (job.hello.firmware, " ".join(job.hello.caps)) if job.hello else ("?", "")
     text = _("{board} is in service ({result}): firmware {firmware}, {caps}, {uid}")
-    return text.format(board=name, result=word(job.result), firmware=firmware, caps=caps, uid=job.uid)
+    return text.format(board=name, result=word(job), firmware=firmware, caps=caps, uid=job.uid)
 
 
 def why(job: Job) -> str:
@@ -78,15 +84,15 @@ def why(job: Job) -> str:
         return f"{job.error.name}: {_(job.error.what)}"
     if job.halted:
         return _("stopped")
-    if job.how.dry_run:
-        return _("{written} files to write, {same} right already").format(written=len(job.todo.write), same=len(job.todo.same))
-    applied = ", ".join(f"{item.item} ({item.why})" for item in job.items if item.result == APPLIED)
-    return "; ".join(said for said in (applied, job.uplink_said) if said)
+    if job.left_out:
+        return job.items[-1].why
+    said = ", ".join(f"{item.item} ({item.why})" for item in job.items if item.result == APPLIED)
+    return "; ".join(text for text in (said, job.uplink_said) if text)
 
 
 def table(jobs: Sequence[Job]) -> None:
     """The results on stdout: a table on a terminal, else aligned lines."""
-    rows = [(job.entry.name, word(job.result), why(job), f"{job.seconds:.1f} s") for job in jobs]
+    rows = [(job.entry.name, word(job), why(job), f"{job.seconds:.1f} s") for job in jobs]
     if sys.stdout.isatty():
         from rich.console import Console  # noqa: PLC0415 - only where a person looks
         from rich.table import Table  # noqa: PLC0415
