@@ -14,12 +14,13 @@ KNOWN_LEAST = 6  # characters: a shorter word would take half the text with it
 _MIXED_LEAST, _MIXED_SHARE, _MIXED_DIGITS = 24, 0.22, 2
 
 # Also one whose end was cut off: up to what no PEM holds, such as the quote behind it.
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(?:.*?-----END \1-----|(?:[\w+/=\s,:.-]|\\[nr])*)", re.DOTALL)
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/]*\S*@")
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(?:.{0,5000}?-----END \1-----|(?:[\w+/=\s,:.-]|\\[nr])*)", re.DOTALL)
+# What follows is linear in the text whatever stands there: runs are bounded, or tried from their beginning alone.
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)\S{0,2000}@")
 # A word that names a secret, and its value: to the closing quote, else to the end of the word (of the line after `:`).
 _NAMED = re.compile(
     r"""((?:pass(?:word|phrase|wd)?|pwd|secret|token|credential|private[_-]?key|psk|api[_-]?key|authorization|app[_-]?s?key
-        |nwk[_-]?s?key|k_(?:up|dn|hop|sv))\w*["']?\s*(?:=|:|\s(?=["'])|(?<=-password)\s|(?<=-secret)\s|(?<=-token)\s)\s*)
+        |nwk[_-]?s?key|k_(?:up|dn|hop|sv))\w{0,40}["']?\s*(?:=|:|\s(?=["'])|(?<=-password)\s|(?<=-secret)\s|(?<=-token)\s)\s*)
         (?:(")(?:\\.|[^"\\\n])*"|(')[^'\n]*'|[^\s,;}\]"'][^\n,;}\]"']*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -27,7 +28,7 @@ _NAMED = re.compile(
 _OF_A_FILE = re.compile(r"_(?:file|path|folder|id)s?\b", re.IGNORECASE)
 _OWNER = re.compile(r"(LW:D0(?::[0-9A-F]+){3}:)O[^:\s]+", re.IGNORECASE)  # the owner token of a TR005 label
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){15,}[0-9A-Fa-f]{2}|(?:(?:0x|\\x)[0-9A-Fa-f]{2}[\s,]*){16,}|[0-9A-Fa-f]{32,}")
-_PADDED = re.compile(r"[A-Za-z0-9+/_-]{20,}(?:==|=(?!=)(?![\"']?(?:[A-Za-z0-9_/$-]|\.[0-9/])))")
+_PADDED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}+(?:==|=(?!=)(?![\"']?(?:[A-Za-z0-9_/$-]|\.[0-9/])))")
 _UID = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{12}|[0-9a-f]{16})(?![A-Za-z0-9])")
 _STEP = re.compile(r"(?=[a-z][A-Z0-9]|[A-Z][0-9]|[0-9][A-Za-z])")
 _MIXED = re.compile(rf"[A-Za-z0-9+/_-]{{{_MIXED_LEAST},}}")

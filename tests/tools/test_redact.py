@@ -4,6 +4,7 @@ import base64
 import random
 import string
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,25 @@ def test_sentences_stay(words):
 def test_the_owner_token_of_a_label_goes():
     label = "LW:D0:70B3D57ED0000002:70B3D57ED0000001:00010002:OTOWN7:SBIN-QUAI"
     assert redact(label) == label.replace("TOWN7", GONE)
+
+
+PIECES = ["a", "aB3", "password", "0x", "ab:", "x://", "http://a@", "-----BEGIN A-----", '-----BEGIN A-----"', "/a", "'"]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_twice_the_text_costs_about_twice_the_time(piece):
+    """Nobody who writes into a log makes it hang: what is not linear would take four times."""
+
+    def cost_s(count):
+        text = piece * (count // len(piece))
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            redact(text)
+            times.append(time.process_time() - began)
+        return min(times) + 0.002
+
+    assert cost_s(30_000) / cost_s(15_000) < 3
 
 
 def test_equal_numbers_keep_an_equal_name():

@@ -37,7 +37,7 @@ def failed(name: str, error: HostError) -> Check:
 
 def exit_code(checks: Sequence[Check]) -> int:
     """0 when nothing failed; else the highest code among the failures: the further down the table, the nearer to the root."""
-    return max((errors.EXIT[check.error] for check in checks if check.state == FAIL), default=errors.OK)
+    return max((errors.EXIT.get(check.error, errors.UNEXPECTED) for check in checks if check.state == FAIL), default=errors.OK)
 
 
 def document(checks: Sequence[Check]) -> dict[str, Any]:
