@@ -207,10 +207,15 @@ def test_a_broker_that_is_none_is_said_before_any_board_is_touched(place, flash)
         assert three_lines(err, error)
 
 
-def test_a_port_for_two_boards_and_an_all_with_names(place, capsys):
+@pytest.mark.produces("ambiguous", "unknown_board")
+def test_a_port_for_two_boards_and_words_that_are_wrong(place, capsys):
     where = ["--inventory", str(place / "boards.yaml"), "--secrets", str(place / "secrets.json")]
     assert cli.run(["flash", NAME, "bin-quai", *where, "--port", f"{NAME}=/dev/ttyACM7", "--port", "/dev/ttyACM7"]) == 5
     assert three_lines(capsys.readouterr().err, "ambiguous")
+    assert cli.run(["flash", NAME, *where, "--port", "bin-capitanerie=/dev/ttyACM7"]) == 3
+    err = capsys.readouterr().err
+    assert three_lines(err, "unknown_board")
+    assert f"did you mean {NAME}" in err
     assert cli.run(["flash", NAME, "--all", *where]) == 2
     assert cli.run(["flash", *where]) == 2
 

@@ -11,6 +11,7 @@ from gateway.inventory import Board, Inventory
 from tools.diag.service import Port, Service
 from tools.flash import connect, esp, identify, micropython, ports
 from tools.flash.job import CONSOLE, REPL, SILENT
+from tools.fleet import find_board
 from tools.i18n import _
 
 PROBE_S = 1.5
@@ -61,8 +62,8 @@ def _sorted_out(inv: Inventory, named: Sequence[str]) -> tuple[dict[str, str], l
     pool: list[str] = []
     for word in named:
         name, equals, port = word.partition("=")
-        if equals and name in inv.boards:
-            bound[name] = ports.resolve(port)
+        if equals and not set(name) & set("/:?"):  # no path, no address
+            bound[find_board(inv, name).name] = ports.resolve(port)
         else:
             pool.append(ports.resolve(word))
     taken = sorted({port for port in [*bound.values(), *pool] if [*bound.values(), *pool].count(port) > 1})

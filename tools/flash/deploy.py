@@ -1,11 +1,13 @@
 """One board, from what is plugged in to its first uplink: every step a function, in the order of `way`."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from gateway.errors import HostError
 from tools import errors
+from tools.diag.service import Port
 from tools.flash import connect, provision, write
 from tools.flash.checks import close_again, compare_status, first_uplink, greet, judge_hello, self_test, update
 from tools.flash.chip import adopt, interpreter, recognise
@@ -61,7 +63,8 @@ def deploy(job: Job) -> None:
         _failed(job, name, error)
     except Halt:
         job.halted = True
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        _failed(job, name, HostError("missing_tool", str(error), job.where))
         raise
     except Exception as error:
         _failed(job, name, errors.unexpected(error))
@@ -121,7 +124,12 @@ def enter(job: Job) -> None:
         return
     job.program.service.ask("open")
     job.free()
-    job.connection, job.there = connect.Connection(job.port or ""), REPL
+    try:
+        job.connection, job.there = connect.Connection(job.port or ""), REPL
+    except HostError:
+        with contextlib.suppress(HostError):
+            job.listen(Port(job.port or "")).service.ask("reboot")  # which closes it
+        raise
 
 
 def counter(job: Job) -> None:
