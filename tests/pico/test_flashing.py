@@ -27,12 +27,12 @@ def sealed(pico):
     return [parse(message[2]) for message in said if message[0] == link.HEARD]
 
 
-def test_an_empty_pico_comes_into_service(uf2, tmp_path):
-    from workshop import BOARD, KID, UID, Workshop
+def test_an_empty_pico_comes_into_service(uf2, tmp_path, monkeypatch):
+    from workshop import BOARD, KID, PASSPHRASE, UID, Workshop
 
     shop = Workshop(tmp_path)
-    assert shop.run("keys", "new", BOARD).code == 0
     with shop.desk as desk:
+        assert shop.run("keys", "new", BOARD).code == 0
         desk.wait(desk.drive.exists, BOOT_S)
         shutil.copyfile(uf2, desk.drive / "micropython.uf2")
         desk.wait(lambda: desk.there, BOOT_S)
@@ -44,6 +44,7 @@ def test_an_empty_pico_comes_into_service(uf2, tmp_path):
     assert (found["result"], found["uid"]) == ("applied", UID)
     assert all(check["passed"] for check in found["selftest"])
     assert found["hello"]["caps"] == ["node"]
+    monkeypatch.setenv("JOURDAIN_PASSPHRASE", PASSPHRASE)
     secret = bytes.fromhex(secrets.read(tmp_path / "secrets.json")[KID]["secret"])
     payload = cbor.loads(unseal(derive(secret, bytes.fromhex(KID)), frames[0]))
     assert frames[0].piv == 1

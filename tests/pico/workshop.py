@@ -40,6 +40,7 @@ boards:
     settings: {{empty_mm: 1150, full_mm: 250}}
     sensors: {{distance: a02yyuw}}
 """
+PASSPHRASE = "a Pico lies on the desk"
 COMMAND_S = 500  # of wall time
 
 
@@ -73,7 +74,7 @@ class Workshop:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start `jourdain words`, which lives by the board's clock."""
-        told = {"JOURDAIN_BOOTSEL": str(self.desk.drive), "JOURDAIN_PASSPHRASE": "on the desk", "LC_ALL": "C.UTF-8"}
+        told = {"JOURDAIN_BOOTSEL": str(self.desk.drive), "JOURDAIN_PASSPHRASE": PASSPHRASE, "LC_ALL": "C.UTF-8"}
         return subprocess.Popen(
             [sys.executable, "-P", str(HERE / "chip_time.py"), str(self.desk.clock), *words],
             cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
