@@ -41,7 +41,8 @@ class Desk:
         self.flash_time = FlashTime(self.pico.mcu)
         self._drive = Drive(self.drive, self.pico.mcu.flash)
         self._line = Line(self.pico)
-        self.port = f"socket://127.0.0.1:{self._line.number}"
+        self.number = self._line.number
+        self.port = f"socket://127.0.0.1:{self.number}"
         self.figures: list[tuple[float, str]] = []
         self._plugged = threading.Event()
         self._closing = False
@@ -71,6 +72,11 @@ class Desk:
     def there(self) -> bool:
         """Is the port there?"""
         return self._line.there
+
+    @property
+    def bytes_in(self) -> int:
+        """What has been said to the board."""
+        return self._line.bytes_in
 
     def cost(self) -> str:
         """What the chip has done so far."""

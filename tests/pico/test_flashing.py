@@ -1,52 +1,107 @@
-"""A Pico from its empty flash to its first sealed frame by the command that a technician types, and what that costs.
+"""A Pico from its empty flash to its first sealed frame by the one command that a technician types, and what comes after.
 
 Figures of the board's clock are what the command would take beside a real one: the processor's time is a lower bound (no
 instruction waits for the flash's cache), the flash's own is that of its data sheet, USB is as fast as the board takes it.
 """
 
-import shutil
+import socket
 
 import pytest
 
-from firmware.wire import cbor, hdlc, link
-from firmware.wire.frame import parse
 from firmware.wire.quantities import DISTANCE, FILL
-from firmware.wire.seal import derive, unseal
-from tools.keys import secrets
 
-pytestmark = pytest.mark.timeout(700)
+pytestmark = pytest.mark.timeout(900)
 
 BOOT_S = 60
+LINE_BYTES_S = 11_520  # of a serial line at 115200 baud, ten bits a byte
 
 
-def sealed(pico):
-    """The frames that the board has sent on its cable."""
-    from first_frame import messages
+@pytest.fixture(scope="module")
+def shop(uf2, tmp_path_factory):
+    """The workshop, its desk with an empty Pico in BOOTSEL mode."""
+    from workshop import Workshop
 
-    said = [link.parse(body) for _, proto, body in messages(pico) if proto == hdlc.PROTO_MESSAGE]
-    return [parse(message[2]) for message in said if message[0] == link.HEARD]
-
-
-def test_an_empty_pico_comes_into_service(uf2, tmp_path, monkeypatch):
-    from workshop import BOARD, KID, PASSPHRASE, UID, Workshop
-
-    shop = Workshop(tmp_path)
-    with shop.desk as desk:
-        assert shop.run("keys", "new", BOARD).code == 0
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    with made.desk as desk:
+        made.prepare(uf2)
         desk.wait(desk.drive.exists, BOOT_S)
-        shutil.copyfile(uf2, desk.drive / "micropython.uf2")
-        desk.wait(lambda: desk.there, BOOT_S)
-        said = shop.flash("--json", "--uplink", "60")
-        assert said.code == 0, said.err
-        frames = sealed(desk.pico)
-        print(desk.cost())
-    found = said.document
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(shop):
+    """What `jourdain flash` said of the empty board."""
+    said = shop.flash("--uplink", "60")
+    print("fresh:", shop.desk.cost())
+    assert said.code == 0, said.err
+    return said
+
+
+def test_an_empty_pico_comes_into_service_by_one_command(shop, first):
+    from workshop import UID
+
+    found = first.document
+    assert [what for _, what in shop.desk.figures] == ["plugged in", "drive", "boot"]
     assert (found["result"], found["uid"]) == ("applied", UID)
+    assert {item["item"] for item in found["items"] if item["result"] == "applied"} >= {
+        "micropython", "counter", "configuration", "key", "application"
+    }  # fmt: skip
     assert all(check["passed"] for check in found["selftest"])
-    assert found["hello"]["caps"] == ["node"]
-    monkeypatch.setenv("JOURDAIN_PASSPHRASE", PASSPHRASE)
-    secret = bytes.fromhex(secrets.read(tmp_path / "secrets.json")[KID]["secret"])
-    payload = cbor.loads(unseal(derive(secret, bytes.fromhex(KID)), frames[0]))
-    assert frames[0].piv == 1
+    piv, payload = shop.opened()[0]
+    assert piv == 1
     assert {FILL, DISTANCE} <= set(payload)
-    assert found["uplink"]["piv"] in [frame.piv for frame in frames]
+    assert found["uplink"]["piv"] in [number for number, _ in shop.opened()]
+
+
+def test_the_same_command_again_finds_all_of_it_right(shop, first):
+    desk = shop.desk
+    sent, pages = desk.bytes_in, desk.flash_time.pages
+    again = shop.flash()
+    assert again.code == 0, again.err
+    assert again.document["result"] == "already so"
+    assert again.document["files"]["written"] == []
+    assert (desk.bytes_in - sent) * 4 < sent
+    assert (desk.flash_time.pages - pages) * 10 < pages
+    assert again.board_s < first.board_s
+
+
+def test_a_board_in_production_is_reached_by_its_console_alone(shop, first):
+    desk = shop.desk
+    said = shop.ask("production", "on")
+    assert said.code == 0, said.err
+    heard = len(desk.pico.text)
+    with socket.create_connection(("127.0.0.1", desk.number), 10) as client:
+        client.sendall(b"\r\x03\x03\x01print(6*7)\x04\x02")
+        answered = shop.desk.now_s + 3
+        desk.wait(lambda: desk.now_s > answered, BOOT_S)
+    assert ">" not in desk.pico.text[heard:]
+    status = shop.ask("status")
+    assert status.code == 0, status.err
+    assert (status.document["production"], status.document["slot"]) == (True, "a")
+    again = shop.flash()
+    assert again.code == 0, again.err
+    assert again.document["result"] == "already so"
+    assert shop.ask("status").document["production"] is True
+    numbers = [piv for piv, _ in shop.opened()]
+    assert sorted(set(numbers)) == numbers  # whatever restarted in between, no counter came twice
+
+
+def test_a_cable_pulled_while_it_is_written_costs_nothing_but_the_command_again(uf2, tmp_path):
+    from workshop import Workshop
+
+    shop = Workshop(tmp_path, uf2)
+    with shop.desk as desk:
+        shop.prepare(uf2)
+        desk.wait(lambda: desk.there, BOOT_S)
+        process = shop.start("flash", "bin-desk", "--port", desk.port, "--json")
+        desk.wait(lambda: desk.flash_time.pages > 150 or process.poll() is not None, 400)
+        desk.pull()
+        out, err = process.communicate(timeout=BOOT_S)
+        assert process.returncode == 8, err
+        assert '"transfer"' in out
+        desk.plug()
+        desk.wait(lambda: desk.there, BOOT_S)
+        again = shop.flash("--uplink", "60")
+        assert again.code == 0, again.err
+        assert again.document["result"] == "applied"
+        assert [piv for piv, _ in shop.opened()][:1] == [1]

@@ -8,11 +8,17 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from desk import Desk
 from emulator import Pico
+from first_frame import messages
 from solder import Air, solder
 
+from firmware.wire import cbor, hdlc, link
+from firmware.wire.frame import parse
+from firmware.wire.seal import derive, unseal
 from gateway.inventory import load
+from tools.keys import secrets
 from tools.twin.circuit import build
 from tools.twin.nature import Nature
 
@@ -93,6 +99,26 @@ class Workshop:
         print(f"jourdain {' '.join(words)}: exit {said.code}, {said.wall_s:.0f} s here, {said.board_s:.1f} s on the board")
         return said
 
+    def prepare(self, image: Path) -> None:
+        """What a technician does once: a key for the board, and a bundle with its MicroPython."""
+        for words in (("keys", "new", BOARD), ("bundle", "--image", f"pico={image}")):
+            said = self.run(*words)
+            assert said.code == 0, said.err
+
     def flash(self, *more: str) -> Said:
-        """`jourdain flash` the board, wherever it is."""
-        return self.run("flash", BOARD, "--port", self.desk.port, *more)
+        """`jourdain flash` the board, wherever it is, with --json."""
+        return self.run("flash", BOARD, "--port", self.desk.port, "--json", *more)
+
+    def ask(self, *words: str) -> Said:
+        """`jourdain board` with the running board, with --json."""
+        return self.run("board", BOARD, *words, "--port", self.desk.port, "--json")
+
+    def opened(self) -> list[tuple[int, Any]]:
+        """(counter, payload) of the sealed frames that the board has sent on its cable, opened with its key."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JOURDAIN_PASSPHRASE", PASSPHRASE)
+            secret = secrets.read(self.folder / "secrets.json")[KID]["secret"]
+        key = derive(bytes.fromhex(secret), bytes.fromhex(KID))
+        heard = [link.parse(body) for _, proto, body in messages(self.desk.pico) if proto == hdlc.PROTO_MESSAGE]
+        frames = [parse(message[2]) for message in heard if message[0] == link.HEARD]
+        return [(frame.piv, cbor.loads(unseal(key, frame))) for frame in frames]
