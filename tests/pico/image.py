@@ -1,7 +1,7 @@
 """The flash of a board: a littlefs image of the files that the flash tool writes."""
 
 from emulator import DISK_BYTES
-from littlefs import LittleFS, UserContext
+from littlefs import LittleFS, LittleFSError, UserContext
 
 BLOCK = 4096
 
@@ -18,3 +18,14 @@ def disk(files: dict[str, bytes]) -> bytes:
             file.write(data)
     fs.unmount()
     return bytes(context.buffer)
+
+
+def names(flash: bytes) -> set[str]:
+    """The files at the top of an image, which may be in use; empty where none can be read right now."""
+    fs = LittleFS(context=UserContext(buffsize=DISK_BYTES), block_size=BLOCK, block_count=DISK_BYTES // BLOCK, mount=False)
+    fs.context.buffer = bytearray(flash)
+    try:
+        fs.mount()
+        return set(fs.listdir("/"))
+    except LittleFSError:
+        return set()

@@ -25,13 +25,13 @@ from tools.twin.nature import Nature
 HERE = Path(__file__).resolve().parent
 BOARD, KID, UID = "bin-desk", "0001", "ff" * 8  # what the emulated flash chip says
 # As few bytes as a board can have: on a cable, with one sensor.
-TOWN = f"""
+TOWN = """
 sites:
-  desk: {{title: Desk, plan: none}}
+  desk: {title: Desk, plan: none}
 plans:
-  none: {{band: eu868, freq_hz: 868100000, sf: 9, bw_hz: 125000, cr: 5, power_dbm: 14}}
+  none: {band: eu868, freq_hz: 868100000, sf: 9, bw_hz: 125000, cr: 5, power_dbm: 14}
 gateways:
-  desk: {{site: desk, title: Desk, position: [48.64820, -2.82260], role: controller}}
+  desk: {site: desk, title: Desk, position: [48.64820, -2.82260], role: controller}
 boards:
   {BOARD}:
     title: Bin on the desk
@@ -42,9 +42,9 @@ boards:
     uid: "{UID}"
     kids: ["{KID}"]
     position: [48.64812, -2.82271]
-    report_s: 900
-    settings: {{empty_mm: 1150, full_mm: 250}}
-    sensors: {{distance: a02yyuw}}
+    report_s: {report_s}
+    settings: {empty_mm: 1150, full_mm: 250}
+    sensors: {distance: a02yyuw}
 """
 PASSPHRASE = "a Pico lies on the desk"
 COMMAND_S = 500  # of wall time
@@ -70,13 +70,18 @@ class Workshop:
 
     def __init__(self, folder: Path, uf2: Path | None = None, flash: bytes = b"") -> None:
         self.folder = folder
-        (folder / "boards.yaml").write_text(TOWN)
+        self.say()
         self.fleet = load(folder / "boards.yaml")
         self.board = self.fleet.boards[BOARD]
         pico = Pico(uf2, flash)
         circuit, _ = build(pico.clock, self.board, Nature(1, [self.board]).around(self.board), 1, Air())
         solder(pico, self.board, circuit)
         self.desk = Desk(folder, pico)
+
+    def say(self, report_s: int = 900) -> None:
+        """Write boards.yaml."""
+        text = TOWN.replace("{report_s}", str(report_s)).replace("{BOARD}", BOARD).replace("{UID}", UID).replace("{KID}", KID)
+        (self.folder / "boards.yaml").write_text(text)
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start `jourdain words`, which lives by the board's clock."""
@@ -120,5 +125,8 @@ class Workshop:
             secret = secrets.read(self.folder / "secrets.json")[KID]["secret"]
         key = derive(bytes.fromhex(secret), bytes.fromhex(KID))
         heard = [link.parse(body) for _, proto, body in messages(self.desk.pico) if proto == hdlc.PROTO_MESSAGE]
-        frames = [parse(message[2]) for message in heard if message[0] == link.HEARD]
+        sent = dict.fromkeys(
+            bytes(message[2]) for message in heard if message[0] == link.HEARD
+        )  # what is not handled comes again
+        frames = [parse(frame) for frame in sent]
         return [(frame.piv, cbor.loads(unseal(key, frame))) for frame in frames]
