@@ -16,6 +16,7 @@ from flashing import ROOT, UID
 from pty_board import PtyBoard
 
 from gateway.errors import HostError
+from tools.doctor import board as of_port
 from tools.doctor import command, machine, report
 from tools.doctor.report import FAIL, OK, SKIP, WARN, Check
 
@@ -35,13 +36,13 @@ def test_what_runs_on_a_board_is_said_and_goes_on(running, tmp_path, capsys, mon
     assert running.resets == resets
     # A plain MicroPython, and nobody at all.
     with PtyBoard(tmp_path, UID) as board:
-        code, found = of_board(board.port, capsys)
-        assert (code, found.state, found.next) == (0, OK, "jourdain flash bin-capitainerie")
+        found = of_port.check(board.port, {UID: "bin-capitainerie"})
+        assert (found.state, found.next) == (OK, "jourdain flash bin-capitainerie")
         assert f"MicroPython 1.29.0, Raspberry Pi Pico with RP2040, {UID}, its prompt answers" in found.found
     monkeypatch.setattr("tools.flash.connect.LOOKS", 1)
     with PtyBoard(tmp_path, UID, deaf=True) as board:
-        code, found = of_board(board.port, capsys)
-        assert (code, found.state, found.found) == (0, WARN, f"{board.port}: nothing answers")
+        found = of_port.check(board.port, {})
+        assert (found.state, found.found) == (WARN, f"{board.port}: nothing answers")
 
 
 def test_a_whole_machine(running, tmp_path, monkeypatch):
