@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,7 +26,7 @@ from tools.twin.nature import Nature
 HERE = Path(__file__).resolve().parent
 BOARD, KID, UID = "bin-desk", "0001", "ff" * 8  # what the emulated flash chip says
 # As few bytes as a board can have: on a cable, with one sensor.
-TOWN = """
+TOWN = Template("""
 sites:
   desk: {title: Desk, plan: none}
 plans:
@@ -33,19 +34,19 @@ plans:
 gateways:
   desk: {site: desk, title: Desk, position: [48.64820, -2.82260], role: controller}
 boards:
-  {BOARD}:
+  $board:
     title: Bin on the desk
     type: pico
     service: bin
     link: serial
     gateway: desk
-    uid: "{UID}"
-    kids: ["{KID}"]
+    uid: "$uid"
+    kids: ["$kid"]
     position: [48.64812, -2.82271]
-    report_s: {report_s}
+    report_s: $report_s
     settings: {empty_mm: 1150, full_mm: 250}
     sensors: {distance: a02yyuw}
-"""
+""")
 PASSPHRASE = "a Pico lies on the desk"
 COMMAND_S = 500  # of wall time
 
@@ -80,8 +81,7 @@ class Workshop:
 
     def say(self, report_s: int = 900) -> None:
         """Write boards.yaml."""
-        text = TOWN.replace("{report_s}", str(report_s)).replace("{BOARD}", BOARD).replace("{UID}", UID).replace("{KID}", KID)
-        (self.folder / "boards.yaml").write_text(text)
+        (self.folder / "boards.yaml").write_text(TOWN.substitute(board=BOARD, uid=UID, kid=KID, report_s=report_s))
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start `jourdain words`, which lives by the board's clock."""
@@ -125,8 +125,7 @@ class Workshop:
             secret = secrets.read(self.folder / "secrets.json")[KID]["secret"]
         key = derive(bytes.fromhex(secret), bytes.fromhex(KID))
         heard = [link.parse(body) for _, proto, body in messages(self.desk.pico) if proto == hdlc.PROTO_MESSAGE]
-        sent = dict.fromkeys(
-            bytes(message[2]) for message in heard if message[0] == link.HEARD
-        )  # what is not handled comes again
+        # What is not handled yet comes again.
+        sent = dict.fromkeys(bytes(message[2]) for message in heard if message[0] == link.HEARD)
         frames = [parse(frame) for frame in sent]
         return [(frame.piv, cbor.loads(unseal(key, frame))) for frame in frames]
