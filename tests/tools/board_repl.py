@@ -3,9 +3,8 @@
 Stands where the C code of a board's USB console stands (friendly and raw REPL, raw paste with its window of 128 bytes, soft
 reset); everything that is executed, the file system and the bytecode loader are MicroPython's own. A soft reset ends this
 process with SOFT or SOFT_RAW and the host starts it again on the same image, so that the heap is as fresh as a board's.
-While code runs a Ctrl-C arrives as SIGINT, as the interrupt character of a board does: between any two bytecodes. The host
-knows when from the bytes R (running) and I (idle) on the pipe `state`, and from C and O that kbd_intr() has closed and opened
-this way in; the prompt opens it, as on a board.
+A Ctrl-C comes on a pipe of its own (Keys). The host learns from the bytes on the pipe `state` that this is up (I), that
+kbd_intr() has let Ctrl-C in (O), and what feeds a watchdog (W, F).
 """
 
 import io
@@ -134,6 +133,77 @@ class Watchdog:
 
     def feed(self):
         state.write(b"W")
+        keys.check()
+
+
+class Keys:
+    """Ctrl-C: a key to the prompt, KeyboardInterrupt to code, and lost on code that has closed this way in by kbd_intr().
+
+    Code is interrupted where it waits, feeds a watchdog, or ends. SIGINT would do so anywhere: this port raises it out of its
+    signal handler, in the midst of a garbage collection or of the file system, which are of no use afterwards.
+    """
+
+    code_runs = closed = False
+
+    def __init__(self, path):
+        self.file = open(path, "rb")  # noqa: SIM115
+        self.waiting = select.poll()
+        self.waiting.register(self.file, select.POLLIN)
+
+    def take(self):
+        """Was it pressed?"""
+        return bool(self.waiting.poll(0) and self.file.read(1))
+
+    def check(self):
+        if self.code_runs and self.take() and not self.closed:
+            raise KeyboardInterrupt
+
+    def sleep_ms(self, ms):
+        end = time.ticks_add(time.ticks_ms(), ms)
+        while True:
+            left_ms = max(0, time.ticks_diff(end, time.ticks_ms()))
+            self.waiting.poll(left_ms)
+            self.check()
+            if not left_ms:
+                return
+
+
+class Poll:
+    """select.poll(), whose waits Ctrl-C ends."""
+
+    def __init__(self):
+        self.real = select.poll()
+        self.real.register(keys.file, select.POLLIN)
+
+    def poll(self, timeout_ms=-1):
+        found = [each for each in self.real.poll(timeout_ms) if each[0] is not keys.file]
+        keys.check()
+        return found
+
+    ipoll = poll
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
+class BoardSelect:
+    poll = Poll
+
+    def __getattr__(self, name):
+        return getattr(select, name)
+
+
+class BoardTime:
+    @staticmethod
+    def sleep(seconds):
+        keys.sleep_ms(int(seconds * 1000))
+
+    @staticmethod
+    def sleep_ms(ms):
+        keys.sleep_ms(ms)
+
+    def __getattr__(self, name):
+        return getattr(time, name)
 
 
 class Timer:
@@ -192,11 +262,15 @@ class Rtc:
 
 
 class Micropython:
-    """The module of that name: the host, which stands for the C code of the line, learns what Ctrl-C is now."""
+    """The module of that name."""
 
     @staticmethod
     def kbd_intr(character):
-        state.write(b"O" if character == 3 else b"C")
+        if keys.closed:
+            keys.take()  # pressed in vain
+        keys.closed = character != 3
+        if not keys.closed:
+            state.write(b"O")
 
     def __getattr__(self, name):
         return getattr(real_micropython, name)
@@ -228,11 +302,10 @@ class Machine:
 
 def read():
     """One byte of the line; a Ctrl-C is one too."""
-    try:
-        Timer.wait(line)
-        byte = real_sys.stdin.buffer.read(1)
-    except KeyboardInterrupt:
+    Timer.wait(line)
+    if keys.take():
         return CTRL_C
+    byte = real_sys.stdin.buffer.read(1)
     if not byte:
         real_sys.exit(0)
     return byte
@@ -248,22 +321,20 @@ def cooked(text):
 
 def execute(code, names):
     """Run code and return its traceback, empty when it ended well, None when it wants a soft reset."""
+    keys.code_runs, keys.closed = True, CLOSES in code
     said = ""
     try:
-        try:
-            state.write(b"CR" if CLOSES in code else b"R")
-            exec(compile(code, "<stdin>", "exec"), names)
-        except SystemExit as error:
-            if error.args in ((HARD,), (LOADER,)):
-                raise
-            said = None
-        except BaseException as error:
-            text = io.StringIO()
-            real_sys.print_exception(error, text)
-            said = text.getvalue()
-        state.write(b"I")
-    except KeyboardInterrupt:  # a moment too late for the code
-        state.write(b"I")
+        exec(compile(code, "<stdin>", "exec"), names)
+        keys.check()
+    except SystemExit as error:
+        if error.args in ((HARD,), (LOADER,)):
+            raise
+        said = None
+    except BaseException as error:
+        text = io.StringIO()
+        real_sys.print_exception(error, text)
+        said = text.getvalue()
+    keys.code_runs = False
     return said
 
 
@@ -374,8 +445,11 @@ class Onewire:
 real_sys = sys
 line = select.poll()
 line.register(sys.stdin, select.POLLIN)
+keys = Keys("/dev/fd/{}".format(who["keys"]))
+line.register(keys.file, select.POLLIN)
 sys.modules["sys"] = BoardSys()
 sys.modules["machine"] = Machine
+sys.modules["select"], sys.modules["time"] = BoardSelect(), BoardTime()
 sys.modules["micropython"] = Micropython()
 sys.modules["onewire"] = Onewire
 if not who["deflate"]:

@@ -1,12 +1,10 @@
 """A board on a pty: `with PtyBoard(tmp_path) as board: ... board.port`. The other half is board_repl.py."""
 
-import contextlib
 import json
 import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -48,8 +46,7 @@ class PtyBoard:
         self.resets = self.openings = 0
         self.ended = None
         self._in_loader = in_loader
-        self._closing = self._running = self._closed = False
-        self._states = -1
+        self._closing = False
         self._pressed = False
         self._starting = threading.Lock()
 
@@ -60,6 +57,7 @@ class PtyBoard:
         self.port = os.ttyname(slave)
         self._stdin, self._into = os.pipe()
         self._out_of, self._stdout = os.pipe()
+        self._keys, self._press = os.pipe()
         self._up = threading.Event()
         self.process = None
         runs = () if self.deaf else (self._live, self._listen, self._speak)
@@ -71,7 +69,7 @@ class PtyBoard:
 
     def __exit__(self, *_):
         self.pull()
-        for end in (self._into, self._stdin, self._out_of, self._stdout):
+        for end in (self._into, self._stdin, self._out_of, self._stdout, self._keys, self._press):
             os.close(end)
 
     def pull(self):
@@ -103,7 +101,8 @@ class PtyBoard:
             if not self._closing:
                 self.process = subprocess.Popen(
                     [micropython(), "-X", self._heap, str(HERE / "board_repl.py"), str(described)],
-                    stdin=self._stdin, stdout=self._stdout, pass_fds=(say,), env={**os.environ, "MICROPYPATH": ".frozen"},
+                    stdin=self._stdin, stdout=self._stdout, pass_fds=(say, self._keys),
+                    env={**os.environ, "MICROPYPATH": ".frozen"},
                 )  # fmt: skip
         os.close(say)
 
@@ -111,11 +110,10 @@ class PtyBoard:
         reset, cause, self._fed = "", 1, None
         while not self._closing:
             states, say = os.pipe()
-            who = {**self.who, "reset": reset, "state": say, "cause": cause, "words": str(self._words)}
+            who = {**self.who, "reset": reset, "state": say, "keys": self._keys, "cause": cause, "words": str(self._words)}
             described = self.image.with_suffix(".json")
             described.write_text(json.dumps(who))
             self._start(say, described)
-            self._states = states
             bitten = self._watch(states)
             os.close(states)
             self._up.clear()
@@ -133,16 +131,6 @@ class PtyBoard:
             else:
                 reset = "raw" if code == SOFT_RAW else "friendly"
 
-    def _hear_all(self):
-        # A key is judged by what the board has said of itself by now. One that waits may be about to run what it was sent.
-        if not self._running:
-            time.sleep(0.05)
-            return
-        with contextlib.suppress(OSError, ValueError):  # it has ended
-            while select.select([self._states], [], [], 0)[0]:
-                time.sleep(0.001)
-        time.sleep(0.002)
-
     def _watch(self, states):
         # Follow what the process says of itself until its end; True when the watchdog was the end.
         while True:
@@ -156,12 +144,9 @@ class PtyBoard:
                 return False
             if state == b"W" or (state == b"F" and self._fed is not None):
                 self._fed = time.monotonic()
-            elif state in b"CO":
-                self._closed = state == b"C"
-                self.openings += state == b"O"
-            elif state in b"RI":
-                self._running = state == b"R"
-                self._closed = self._closed and self._running
+            elif state == b"O":
+                self.openings += 1
+            elif state == b"I":
                 self._up.set()
 
     def _carried(self, end):
@@ -199,12 +184,12 @@ class PtyBoard:
                 self.pull()
                 return
             for piece in re.findall(b"\x03|[^\x03]+", data):
-                while not (self._up.wait(0.1) and select.select([], [self._into], [], 0.1)[1]):
+                end = self._press if piece == b"\x03" else self._into
+                while not (self._up.wait(0.1) and select.select([], [end], [], 0.1)[1]):
                     if self._closing:
                         return
-                if piece == b"\x03":
-                    self._hear_all()
-                if piece == b"\x03" and self._running and not self._closed:
-                    self.process.send_signal(signal.SIGINT)
-                else:
-                    os.write(self._into, piece)
+                os.write(end, piece)
+                while end == self._press and select.select([self._keys], [], [], 0)[0]:  # what follows must not overtake it
+                    if self._closing:
+                        return
+                    time.sleep(0.002)
