@@ -301,9 +301,10 @@ class Machine:
 
 
 def read():
-    """One byte of the line; a Ctrl-C is one too."""
+    """One byte of the line; a Ctrl-C is one too, and all that was typed before it comes first."""
     Timer.wait(line)
-    if keys.take():
+    if keys.waiting.poll(0) and not typed.poll(0):
+        keys.take()
         return CTRL_C
     byte = real_sys.stdin.buffer.read(1)
     if not byte:
@@ -443,7 +444,8 @@ class Onewire:
 
 
 real_sys = sys
-line = select.poll()
+typed, line = select.poll(), select.poll()
+typed.register(sys.stdin, select.POLLIN)
 line.register(sys.stdin, select.POLLIN)
 keys = Keys("/dev/fd/{}".format(who["keys"]))
 line.register(keys.file, select.POLLIN)
