@@ -65,6 +65,9 @@ def test_what_is_not_there_and_what_was_changed(path, capsys):
     assert run(capsys, "bin-quay", "--record", str(path))[0] == 3
     code, said = run(capsys, "--verify", "--record", str(path))
     assert (code, said.out) == (0, f"3 entries, as they were written; head {record.examine(path).head}\n")
+    code, said = run(capsys, "--verify", "--record", str(path.with_name("mistyped.jsonl")))
+    assert (code, said.out) == (3, "")
+    assert said.err.startswith("bad_record: there is no record here\n")
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"prev":"')
     code, said = run(capsys, "--verify", "--json", "--record", str(path))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gateway import record as book
+from gateway.errors import HostError
 from gateway.inventory import load
 from tools import completion
 from tools.diag.board_view import View
@@ -31,6 +32,8 @@ from tools.label.words import cleaned
 def record(board: str | None, failed: bool, verify: bool, kept: Path | None, inventory: Path, as_json: bool) -> None:  # noqa: PLR0917
     """Reading checks the chain in any case. Raises HostError (bad_record, disk_error, unknown_board)."""
     path = record_of(kept, inventory)
+    if kept is not None and not path.exists():  # a name that was mistyped must not look verified
+        raise HostError("bad_record", _("there is no record here"), str(path), _("write the name as it stands there"))
     found = book.examine(path)
     if verify:
         _verified(path, found, as_json)
