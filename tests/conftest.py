@@ -63,7 +63,7 @@ SHARES = {
     "the path and the twin": (120, ("tests/wire", "tests/radio", "tests/sensors", "tests/services", "tests/town")),
     "firmware life": (120, ("tests/node",)),
     "the daemon": (120, ("tests/gateway",)),
-    "flashing": (90, ("tests/tools",)),
+    "flashing": (90, tuple(f"tests/tools/test_{it}" for it in ("flash", "deploy", "batch", "line", "micropython", "esp", "uf2"))),
     "the rest": (150, ("tests/",)),
 }
 _spent = dict.fromkeys(SHARES, 0.0)
