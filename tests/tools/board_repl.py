@@ -3,7 +3,7 @@
 Stands where the C code of a board's USB console stands (friendly and raw REPL, raw paste with its window of 128 bytes, soft
 reset); everything that is executed, the file system and the bytecode loader are MicroPython's own. A soft reset ends this
 process with SOFT or SOFT_RAW and the host starts it again on the same image, so that the heap is as fresh as a board's.
-A Ctrl-C comes on a pipe of its own (Keys). The host learns from the bytes on the pipe `state` that this is up (I), that
+A Ctrl-C comes on a pipe of its own (board_keys.py). The host learns from the bytes on the pipe `state` that this is up (I), that
 kbd_intr() has let Ctrl-C in (O), and what feeds a watchdog (W, F).
 """
 
@@ -15,6 +15,8 @@ import sys
 import time
 
 import micropython as real_micropython
+from board_flash import Flash
+from board_keys import BoardSelect, BoardTime, keys
 
 SOFT, SOFT_RAW, HARD, LOADER = 42, 43, 44, 45
 WINDOW = 128
@@ -24,29 +26,6 @@ CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E = b"\x01", b"\x02", b"\x03", b"\x04", b"\
 with open(sys.argv[1]) as file:
     who = json.load(file)
 out = sys.stdout.buffer
-
-
-class Flash:
-    def __init__(self, path, blocks):
-        self.file = open(path, "r+b")  # noqa: SIM115
-        self.blocks = blocks
-
-    def readblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.readinto(buf)
-
-    def writeblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.write(buf)
-        self.file.flush()
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return self.blocks
-        if op == 5:
-            return 4096
-        if op == 6:
-            return 0
 
 
 class Implementation:
@@ -134,76 +113,6 @@ class Watchdog:
     def feed(self):
         state.write(b"W")
         keys.check()
-
-
-class Keys:
-    """Ctrl-C: a key to the prompt, KeyboardInterrupt to code, and lost on code that has closed this way in by kbd_intr().
-
-    Code is interrupted where it waits, feeds a watchdog, or ends. SIGINT would do so anywhere: this port raises it out of its
-    signal handler, in the midst of a garbage collection or of the file system, which are of no use afterwards.
-    """
-
-    code_runs = closed = False
-
-    def __init__(self, path):
-        self.file = open(path, "rb")  # noqa: SIM115
-        self.waiting = select.poll()
-        self.waiting.register(self.file, select.POLLIN)
-
-    def take(self):
-        """Was it pressed?"""
-        return bool(self.waiting.poll(0) and self.file.read(1))
-
-    def check(self):
-        if self.code_runs and self.take() and not self.closed:
-            raise KeyboardInterrupt
-
-    def sleep_ms(self, ms):
-        end = time.ticks_add(time.ticks_ms(), ms)
-        while True:
-            left_ms = max(0, time.ticks_diff(end, time.ticks_ms()))
-            self.waiting.poll(left_ms)
-            self.check()
-            if not left_ms:
-                return
-
-
-class Poll:
-    """select.poll(), whose waits Ctrl-C ends."""
-
-    def __init__(self):
-        self.real = select.poll()
-        self.real.register(keys.file, select.POLLIN)
-
-    def poll(self, timeout_ms=-1):
-        found = [each for each in self.real.poll(timeout_ms) if each[0] is not keys.file]
-        keys.check()
-        return found
-
-    ipoll = poll
-
-    def __getattr__(self, name):
-        return getattr(self.real, name)
-
-
-class BoardSelect:
-    poll = Poll
-
-    def __getattr__(self, name):
-        return getattr(select, name)
-
-
-class BoardTime:
-    @staticmethod
-    def sleep(seconds):
-        keys.sleep_ms(int(seconds * 1000))
-
-    @staticmethod
-    def sleep_ms(ms):
-        keys.sleep_ms(ms)
-
-    def __getattr__(self, name):
-        return getattr(time, name)
 
 
 class Timer:
@@ -447,7 +356,7 @@ real_sys = sys
 typed, line = select.poll(), select.poll()
 typed.register(sys.stdin, select.POLLIN)
 line.register(sys.stdin, select.POLLIN)
-keys = Keys("/dev/fd/{}".format(who["keys"]))
+keys.listen("/dev/fd/{}".format(who["keys"]))
 line.register(keys.file, select.POLLIN)
 sys.modules["sys"] = BoardSys()
 sys.modules["machine"] = Machine

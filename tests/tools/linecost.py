@@ -40,6 +40,11 @@ class Cost(NamedTuple):
         """The same of the transfer alone, without entry, identification and comparison."""
         return self.copy_s / self.line_s
 
+    @property
+    def bytes_ratio(self):
+        """All bytes that crossed the line before the reset, the entry's included, against those of the files."""
+        return (self.sent_bytes + self.said_bytes) / self.file_bytes
+
     def __str__(self):
         return (
             f"{self.file_bytes} bytes of files ({self.line_s:.2f} s of line, {self.file_bytes / BYTES_S:.2f} by its rate), "

@@ -105,7 +105,7 @@ class Connection:
         for answer_s in ANSWERS_S:
             self._transport = _transport(port)
             if self._enter(answer_s):
-                self.deflate = self.run(FIRST + FEED).strip() == "1"
+                self._begin()
                 return
             self.close()
             _judge(port, what_is_there(port))
@@ -123,6 +123,13 @@ class Connection:
             raise HostError("transfer", str(error), self.port, _("check the cable")) from None
         self._transport.serial.timeout = WORK_S
         return True
+
+    def _begin(self) -> None:
+        try:
+            self.deflate = self.run(FIRST + FEED).strip() == "1"
+        except HostError:
+            self.close()  # nobody else will: there is no Connection yet
+            raise
 
     def run(self, script: str, *, uses: tuple[str, ...] = (), data: bytes | None = None) -> str:
         """Run a script on the board and return what it printed.
