@@ -81,6 +81,12 @@ class Settings:
         judge(disk, found["report_s"] == 100 + self.number, "interval {} of {}", found["report_s"], self.number)
 
 
+class NoDog:
+    @staticmethod
+    def feed():
+        pass
+
+
 class Flashing:
     """`jourdain flash` with another configuration: the board has the old one or the new one, and is of one piece."""
 
@@ -93,7 +99,9 @@ class Flashing:
 
     def life(self, disk):
         from cut_scripts import SWAP  # the tool's own
+        from ladder import finish
 
+        finish(NoDog, "/f/")
         self.found(disk, self.number, self.number + 1)
         for _ in range(4):
             text = json.dumps(config(report_s=1001 + self.number)).encode()

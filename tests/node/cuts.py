@@ -23,7 +23,8 @@ DESK = (HERE / "fake", mp.ROOT / "tools/twin/board", HERE)
 
 def scripts() -> str:
     """What the flash tool runs on a board, for a board whose files are below /f."""
-    swap = write._swap(["config-0", "config-1", "secret.json"], [])
+    begin = "import os\ndef _guard():\n    pass\n_top = _new = ['config-0', 'config-1', 'secret.json']\n"
+    swap = f"{begin}{write.HASH}{write.COPY}_swap(_digest([name + '{write.NEW}' for name in _new]), [])\n"
     make = f"FILES = {counter_files('0001')!r}\n{provision.MAKE}"
     at_f = {name: text.replace("'/", "'/f/") for name, text in (("SWAP", swap), ("MAKE", make))}
     return "".join(f"{name} = {text!r}\n" for name, text in at_f.items())
