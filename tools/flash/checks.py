@@ -171,7 +171,7 @@ def _say_uplink(job: Job, wait_s: float) -> None:
     if job.seen:
         values = uplink.said(job.seen)
         job.uplink_said = _("seen, via {via}: key id {kid}, counter {piv}: {values}")
-        job.uplink_said = job.uplink_said.format(via=job.seen.via, kid=job.seen.kid, piv=job.seen.piv, values=values)
+        job.uplink_said = job.uplink_said.format(via=uplink.way(job.seen), kid=job.seen.kid, piv=job.seen.piv, values=values)
         return
     if job.how.uplink_s is not None:
         raise _not_seen(job, wait_s)

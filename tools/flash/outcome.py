@@ -98,7 +98,7 @@ def table(jobs: Sequence[Job]) -> None:
         from rich.table import Table  # noqa: PLC0415
 
         shown = Table(box=None)
-        for title in (_("board"), _("result"), _("why"), _("time")):
+        for title in (_("board"), _("result"), _("why"), _("took")):
             shown.add_column(title)
         for row in rows:
             shown.add_row(*row)

@@ -68,12 +68,17 @@ def _primary(field: Mapping[str, Any]) -> dict[str, Any]:
     return {"value": field.get("senml_value", field["value"]), "unit": field.get("senml_unit", field["unit"])}
 
 
+def way(seen: Seen) -> str:
+    """Which way it was seen, for people."""
+    return {"cable": _("cable"), "gateway": _("gateway")}.get(seen.via, seen.via)
+
+
 def said(seen: Seen) -> str:
     """The values of an uplink in one line: `fill 16 %  distance 1.0 m`."""
     from tools.diag.listen import said as value_said  # noqa: PLC0415 - cbor2 and pydantic, once there is something to show
     from tools.diag.senml_read import Value  # noqa: PLC0415
 
-    return "  ".join(f"{name} {value_said(Value(field['value'], field['unit']))}" for name, field in seen.values.items())
+    return "  ".join(f"{_(name)} {value_said(Value(field['value'], field['unit']))}" for name, field in seen.values.items())
 
 
 class Upstream:
