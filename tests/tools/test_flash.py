@@ -91,6 +91,13 @@ def test_a_counter_is_made_once_and_a_board_that_lost_it_needs_a_new_key(tmp_pat
         assert max(map(int, used)) >= 1
         assert flash("bin-capitainerie", board.port)[0] == 0
         assert all(int(now) >= int(then) for now, then in zip(on_board(board, SEEN), used, strict=False))
+        # The flash of a board, copied onto another chip: its counter is there, and would count twice.
+        noted = secrets.read_text()
+        secrets.write_text(noted.replace(UID, "e6614c311b7effff"))
+        code, _, err = flash("bin-capitainerie", board.port)
+        assert code == 3, err
+        assert "key id 0001 counts on another chip, e6614c311b7effff" in err
+        secrets.write_text(noted)
         on_board(board, f"import os\nfor path in {COUNTERS!r}:\n    os.remove(path)")
         code, _, err = flash("bin-capitainerie", board.port)
         assert code == 3, err
