@@ -16,11 +16,14 @@ from loaders import Pico
 from pty_board import PtyBoard
 
 from gateway import inventory, record
+from gateway.errors import HostError
 from tools import cli
 from tools.flash import ports, uf2
+from tools.flash.checks import judge_hello
 from tools.flash.deploy import deploy
 from tools.flash.job import How, Job
 from tools.flash.progress import Steps
+from tools.flash.running import Hello
 
 NAME = "bin-capitainerie"
 OTHER = "e6614c311b7effff"
@@ -218,6 +221,18 @@ def test_a_port_for_two_boards_and_words_that_are_wrong(place, capsys):
     assert f"did you mean {NAME}" in err
     assert cli.run(["flash", NAME, "--all", *where]) == 2
     assert cli.run(["flash", *where]) == 2
+
+
+@pytest.mark.produces("mismatch")
+def test_another_board_that_answers_after_the_restart_is_not_taken_for_this_one(place):
+    inv = inventory.load(place / "boards.yaml")
+    how = How(inv=inv, secrets=place / "secrets.json", issued={}, confirm=print, halt=lambda: None)
+    job = Job(how, inv.boards[NAME], Steps(quiet=True), "/dev/null")
+    job.uid = UID
+    judge_hello(job, Hello("0.1", UID, ["node"]))
+    with pytest.raises(HostError, match=f"the hello names the chip {OTHER}") as caught:
+        judge_hello(job, Hello("0.1", OTHER, ["node"]))
+    assert caught.value.name == "mismatch"
 
 
 def test_a_fault_of_ours_is_that_boards_alone(place, monkeypatch):
