@@ -38,14 +38,7 @@ def keys() -> None:
 @click.option("--all", "everyone", is_flag=True, help="All boards of the fleet that have none.")
 @click.option("--kid", default="", metavar="HEX", help="Key id, 4 or 8 hexadecimal digits; else the board's, or the next one.")
 @click.option("--secret", default="", metavar="HEX", help="Take over this secret instead of a random one; - reads it from stdin.")
-@o.SECRETS
-@o.INVENTORY
-@o.PASSPHRASE
-@o.DRY_RUN
-@o.YES
-@o.NO_INPUT
-@o.JSON
-@o.QUIET
+@o.changing
 def new(  # noqa: PLR0917 - one argument an option
     boards: tuple[str, ...], everyone: bool, kid: str, secret: str, path: Path, inventory: Path,
     dry_run: bool, yes: bool, as_json: bool, quiet: bool,
@@ -88,14 +81,7 @@ def _say_made(
 
 @keys.command(help="Give boards new keys in the place of those they have, and boards.yaml their key ids.")
 @click.argument("boards", nargs=-1, required=True, metavar="BOARD...", shell_complete=completion.boards)
-@o.SECRETS
-@o.INVENTORY
-@o.PASSPHRASE
-@o.DRY_RUN
-@o.YES
-@o.NO_INPUT
-@o.JSON
-@o.QUIET
+@o.changing
 def rotate(  # noqa: PLR0917
     boards: tuple[str, ...], path: Path, inventory: Path,
     dry_run: bool, yes: bool, as_json: bool, quiet: bool,
@@ -130,14 +116,7 @@ def rotate(  # noqa: PLR0917
 
 @keys.command(help="Remove secrets that no board has any more. Their key ids stay noted, so that none is issued again.")
 @click.argument("kids", nargs=-1, required=True, metavar="KID...")
-@o.SECRETS
-@o.INVENTORY
-@o.PASSPHRASE
-@o.DRY_RUN
-@o.YES
-@o.NO_INPUT
-@o.JSON
-@o.QUIET
+@o.changing
 def retire(  # noqa: PLR0917
     kids: tuple[str, ...], path: Path, inventory: Path,
     dry_run: bool, yes: bool, as_json: bool, quiet: bool,

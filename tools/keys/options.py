@@ -1,7 +1,7 @@
 """What the subcommands of `jourdain keys` have in common: options, and how they ask and answer."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,13 @@ YES = click.option("-y", "--yes", is_flag=True, help="Do not ask before boards.y
 NO_INPUT = click.option("--no-input", is_flag=True, expose_value=False, callback=_never_ask,
                         help="Never ask; what needs an answer is an error.")  # fmt: skip
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+
+
+def changing(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of what changes secrets and boards.yaml."""
+    for option in (QUIET, JSON, NO_INPUT, YES, DRY_RUN, PASSPHRASE, INVENTORY, SECRETS):
+        command = option(command)
+    return command
 
 
 def agreed(question: str, *, yes: bool, must: bool = True) -> bool:
