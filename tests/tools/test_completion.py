@@ -124,6 +124,7 @@ def test_key_ids_and_another_inventory(in_town, tmp_path, names):
     assert [(item.value, item.help) for item in completion.kids(ctx, param, "00")] == [
         ("000000ff", "two"), ("00aa", "one"), ("00ab", "one")]  # fmt: skip
     assert by_click("plan", "battery", "--inventory", str(other), "t") == ["two", "three.b"]
+    assert by_click("keys", "new", "--inventory", str(other), "--kid", "00a") == ["00aa", "00ab"]
     assert by_click("board", "/dev/no-such-port") == []
     toml = tmp_path / "gateway.toml"
     toml.write_text('[gateway]\nname = "x"\ninventory = "fleet.yaml"\n')

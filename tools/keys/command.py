@@ -36,7 +36,8 @@ def keys() -> None:
 @keys.command(help="Make secrets for boards and keep them in a file that nobody else can read.")
 @click.argument("boards", nargs=-1, metavar="[BOARD]...", shell_complete=completion.boards)
 @click.option("--all", "everyone", is_flag=True, help="All boards of the fleet that have none.")
-@click.option("--kid", default="", metavar="HEX", help="Key id, 4 or 8 hexadecimal digits; else the board's, or the next one.")
+@click.option("--kid", default="", metavar="HEX", shell_complete=completion.kids,
+              help="Key id, 4 or 8 hexadecimal digits; else the board's, or the next one.")  # fmt: skip
 @click.option("--secret", default="", metavar="HEX", help="Take over this secret instead of a random one; - reads it from stdin.")
 @o.changing
 def new(  # noqa: PLR0917 - one argument an option
